@@ -1,0 +1,303 @@
+"""One modality of many utterances: a block of values and each utterance's place in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+
+# Steps read at a time where a whole modality is looked through, so that looking
+# through a memory map costs megabytes and not its size.
+_CHUNK_STEPS = 65_536
+
+
+@dataclass(frozen=True)
+class Block:
+    """Sequences ``values[start : start + length]`` of one modality.
+
+    Parameters
+    ----------
+    values : ndarray of shape (total_steps, n_features)
+        float32 or float16.
+    starts, lengths : ndarray of shape (n,)
+        Place and number of steps of each utterance.
+    window : int or None
+        Steps of the dense array that this block was given as, padding included;
+        None where the lengths are known.
+    """
+
+    values: NDArray[Any]
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    window: int | None = None
+
+    @property
+    def n_features(self) -> int:
+        return int(self.values.shape[1])
+
+    @classmethod
+    def from_data(cls, name: str, data: Any, lengths: Any = None) -> Block:
+        """Tell the accepted forms apart and store each with as few copies as it allows."""
+        if issparse(data):
+            raise TypeError(
+                f"Modality {name!r} is a sparse {type(data).__name__}; expected dense "
+                "numbers, so call .toarray() first."
+            )
+        rows = _as_rows(data)
+        if rows is not None:
+            if lengths is not None:
+                raise ValueError(
+                    f"lengths were given for modality {name!r}, whose sequences have "
+                    "their own; give lengths for (n, n_steps, n_features) arrays only."
+                )
+            return cls._from_rows(name, rows)
+        array = np.asanyarray(data)
+        if array.ndim == 3:
+            return cls._from_dense(name, array, lengths)
+        if array.ndim != 2:
+            raise ValueError(
+                f"Modality {name!r} has {array.ndim} dimensions; expected "
+                "(n, n_features), (n, n_steps, n_features) or a list of "
+                "(n_steps, n_features) arrays."
+            )
+        ones = np.ones(len(array), dtype=np.int64)
+        return cls.from_flat(name, array, ones)
+
+    @classmethod
+    def _from_rows(cls, name: str, rows: Sequence[Any]) -> Block:
+        arrays = [None if row is None else np.asarray(row) for row in rows]
+        sizes: dict[int, int] = {}
+        for i, array in enumerate(arrays):
+            if array is None or array.size == 0:
+                continue
+            if array.ndim != 2:
+                raise ValueError(
+                    f"Modality {name!r}, row {i} has {array.ndim} dimensions; expected "
+                    "(n_steps, n_features)."
+                )
+            sizes.setdefault(array.shape[1], i)
+        if len(sizes) > 1:
+            found = ", ".join(f"{d} in row {i}" for d, i in sizes.items())
+            raise ValueError(
+                f"Modality {name!r} has rows of different feature sizes ({found})."
+            )
+        if not sizes:
+            return cls._from_no_steps(name, arrays)
+        kept = [a for a in arrays if a is not None and a.size]
+        steps = [0 if a is None or a.size == 0 else len(a) for a in arrays]
+        half = all(a.dtype == np.float16 for a in kept)
+        dtype = np.float16 if half else np.float32
+        values = np.concatenate([_numeric(name, a, dtype) for a in kept])
+        return cls.from_flat(name, values, np.array(steps, dtype=np.int64))
+
+    @classmethod
+    def _from_no_steps(cls, name: str, arrays: Sequence[NDArray[Any] | None]) -> Block:
+        """No row has a step; the feature size is still known from an empty 2-D row."""
+        widths = [a.shape[1] for a in arrays if a is not None and a.ndim == 2]
+        n_features = max(widths, default=0)
+        if arrays and not n_features:
+            raise ValueError(
+                f"Modality {name!r} is missing in every row, so its feature size is "
+                "unknown; leave the modality out instead."
+            )
+        values = np.zeros((0, n_features), dtype=np.float32)
+        return cls.from_flat(name, values, np.zeros(len(arrays), dtype=np.int64))
+
+    @classmethod
+    def _from_dense(cls, name: str, array: NDArray[Any], lengths: Any) -> Block:
+        n, n_steps, n_features = array.shape
+        flat = _numeric(name, array).reshape(n * n_steps, n_features)
+        starts = np.arange(n, dtype=np.int64) * n_steps
+        if lengths is None:
+            full = np.full(n, n_steps, dtype=np.int64)
+            return cls(flat, starts, full, n_steps if n_steps > 1 else None)
+        steps = _check_lengths(name, lengths, n)
+        if n and steps.max() > n_steps:
+            raise ValueError(
+                f"lengths of modality {name!r} reach {steps.max()}, but the array has "
+                f"{n_steps} steps."
+            )
+        block = cls(flat, starts, steps)
+        return block if isinstance(array, np.memmap) else block.compact()
+
+    @classmethod
+    def from_flat(cls, name: str, values: Any, lengths: Any) -> Block:
+        """Frames one after the other."""
+        array = np.asanyarray(values)
+        if array.ndim != 2:
+            raise ValueError(
+                f"The frames of modality {name!r} have {array.ndim} dimensions; "
+                "expected (total_steps, n_features)."
+            )
+        steps = _check_lengths(name, lengths)
+        if steps.sum() != len(array):
+            raise ValueError(
+                f"lengths of modality {name!r} add up to {steps.sum()} steps, but "
+                f"{len(array)} frames were given."
+            )
+        starts = np.concatenate([[0], np.cumsum(steps)])[:-1].astype(np.int64)
+        return cls(_numeric(name, array), starts, steps)
+
+    def take(self, rows: slice | NDArray[np.intp]) -> Block:
+        return replace(self, starts=self.starts[rows], lengths=self.lengths[rows])
+
+    def row(self, i: int) -> NDArray[Any]:
+        return self.values[self.starts[i] : self.starts[i] + self.lengths[i]]
+
+    def step_index(self) -> NDArray[np.int64]:
+        """Position in `values` of every step, utterance after utterance."""
+        before = np.cumsum(self.lengths) - self.lengths
+        within = np.arange(int(self.lengths.sum())) - np.repeat(before, self.lengths)
+        return np.repeat(self.starts, self.lengths) + within
+
+    def is_contiguous(self) -> bool:
+        used = self.lengths > 0
+        ends = (self.starts + self.lengths)[used]
+        return bool((ends[:-1] == self.starts[used][1:]).all())
+
+    def steps(self) -> NDArray[Any]:
+        if not self.lengths.any():
+            return self.values[:0]
+        if self.is_contiguous():
+            first = int(self.starts[self.lengths > 0][0])
+            return self.values[first : first + int(self.lengths.sum())]
+        return self.values[self.step_index()]
+
+    def compact(self) -> Block:
+        values = np.array(self.steps())
+        starts = np.cumsum(self.lengths) - self.lengths
+        return Block(values, starts, self.lengths.copy(), self._window_if_full())
+
+    def _window_if_full(self) -> int | None:
+        full = self.window is not None and (self.lengths == self.window).all()
+        return self.window if full else None
+
+    @classmethod
+    def concatenate(cls, name: str, blocks: Sequence[Block]) -> Block:
+        sizes = {block.n_features for block in blocks}
+        if len(sizes) > 1:
+            raise ValueError(
+                f"Cannot join modality {name!r} with feature sizes {sorted(sizes)}."
+            )
+        values = np.concatenate([block.steps() for block in blocks])
+        lengths = np.concatenate([block.lengths for block in blocks])
+        windows = {block._window_if_full() for block in blocks}
+        joined = cls.from_flat(name, values, lengths)
+        return replace(joined, window=windows.pop() if len(windows) == 1 else None)
+
+    def padded(self, n_steps: int | None = None, *, left: bool = False) -> NDArray[Any]:
+        """Dense ``(n, n_steps, n_features)``; zeros beyond each utterance's own steps."""
+        longest = int(self.lengths.max(initial=0)) if n_steps is None else n_steps
+        shape = (len(self.lengths), longest, self.n_features)
+        return self.pad_into(np.zeros(shape, self.values.dtype), left=left)
+
+    def pad_into(self, out: NDArray[Any], *, left: bool = False) -> NDArray[Any]:
+        """Fill a dense array of zeros with one gather."""
+        longest = out.shape[1]
+        kept = np.minimum(self.lengths, longest)
+        step = np.arange(longest)
+        offset = (longest - kept)[:, None] if left else 0
+        inside = (step >= offset) & (step - offset < kept[:, None])
+        place = self.starts[:, None] + step - offset
+        out[inside] = self.values[place[inside]]
+        return out
+
+    def chunks(self) -> Iterator[tuple[int, Block]]:
+        """First row and block of successive runs of rows, each of bounded size."""
+        total = np.cumsum(self.lengths)
+        first = 0
+        while first < len(total):
+            before = total[first] - self.lengths[first]
+            stop = int(np.searchsorted(total, before + _CHUNK_STEPS, side="right"))
+            stop = max(stop, first + 1)
+            yield first, self.take(slice(first, stop))
+            first = stop
+
+    def nonfinite(self) -> tuple[int, int]:
+        """Number of NaN or infinite values and the first row that has one (-1: none)."""
+        count, first_row = 0, -1
+        for first, chunk in self.chunks():
+            bad = ~np.isfinite(chunk.steps()).all(axis=1)
+            if not bad.any():
+                continue
+            count += int((~np.isfinite(chunk.steps()[bad])).sum())
+            if first_row < 0:
+                step = int(np.argmax(bad))
+                ends = np.cumsum(chunk.lengths)
+                first_row = first + int(np.searchsorted(ends, step, side="right"))
+        return count, first_row
+
+    def filled_steps(self) -> NDArray[np.bool_]:
+        """``(n, window)``: which steps of a dense block hold a value other than zero."""
+        filled = [chunk.steps().any(axis=1) for _, chunk in self.chunks()]
+        flat = np.concatenate(filled) if filled else np.zeros(0, dtype=bool)
+        return flat.reshape(len(self.lengths), self.window or 0)
+
+    def trimmed(self, kept: NDArray[np.bool_]) -> Block:
+        """Keep from the first to the last step marked in ``(n, window)``."""
+        window = kept.shape[1]
+        first = kept.argmax(axis=1)
+        last = window - kept[:, ::-1].argmax(axis=1)
+        lengths = np.where(kept.any(axis=1), last - first, 0).astype(np.int64)
+        return self.narrowed(first, lengths)
+
+    def narrowed(self, first: NDArray[np.int64], lengths: NDArray[np.int64]) -> Block:
+        """Keep `lengths` steps of each row, from its step `first` on."""
+        return Block(self.values, self.starts + first, lengths.astype(np.int64))
+
+    def summary(self) -> str:
+        present = self.lengths[self.lengths > 0]
+        if present.size == 0:
+            return f"{self.n_features} features, no steps"
+        low, high = int(present.min()), int(present.max())
+        steps = f"{low}-{high} steps (mean {present.mean():.1f})"
+        if low == high:
+            steps = f"{low} step" if low == 1 else f"{low} steps"
+        text = f"{self.n_features} features, {steps}"
+        absent = len(self.lengths) - len(present)
+        if absent:
+            text += f", missing in {absent} utterance{'s' if absent > 1 else ''}"
+        return text if self.values.dtype == np.float32 else f"{text}, float16"
+
+
+def _as_rows(data: Any) -> Sequence[Any] | None:
+    """`data` as a sequence of per-utterance arrays, or None where it is dense."""
+    if isinstance(data, np.ndarray):
+        return list(data) if data.dtype == object and data.ndim == 1 else None
+    if not isinstance(data, (list, tuple)):
+        return None
+    ranks = {np.ndim(row) for row in data if row is not None and np.size(row)}
+    dense = ranks <= {0, 1} and bool(ranks) and all(row is not None for row in data)
+    return None if dense else data
+
+
+def _numeric(name: str, array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
+    if issparse(array) or array.dtype.kind not in "fiub":
+        raise TypeError(
+            f"Modality {name!r} holds {array.dtype} values; expected real numbers."
+        )
+    if dtype is None:
+        dtype = np.float16 if array.dtype == np.float16 else np.float32
+    if array.dtype == dtype and array.flags.c_contiguous:
+        return array
+    with np.errstate(over="ignore"):  # an overflow becomes inf, which is reported later
+        return np.ascontiguousarray(array, dtype=dtype)
+
+
+def _check_lengths(name: str, lengths: Any, n: int | None = None) -> NDArray[np.int64]:
+    steps = np.asarray(lengths)
+    if steps.ndim != 1 or (n is not None and len(steps) != n):
+        wanted = "one number per utterance" if n is None else f"{n} numbers"
+        raise ValueError(
+            f"lengths of modality {name!r} have shape {steps.shape}; expected {wanted}."
+        )
+    if steps.size and (steps.dtype.kind not in "iu" or steps.min() < 0):
+        raise ValueError(
+            f"lengths of modality {name!r} must be integers of at least 0, but "
+            f"{steps.min()} ({steps.dtype}) was given."
+        )
+    return steps.astype(np.int64)

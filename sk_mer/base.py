@@ -1,0 +1,287 @@
+"""What every system shares when it is fitted: checks, validation rows, training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+from sklearn.base import _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import nn
+
+from ._sklearn_callbacks import CallbackSupportMixin
+from .batching import MultimodalDataset
+from .fitted import FittedMultimodalClassifier
+from .labels import LabelSpace, resolve_label_space
+from .model_selection import given_thresholds, tune_thresholds, validation_split
+from .multimodal import MultimodalArray
+from .training import (
+    check_device,
+    check_net_params,
+    forked_seed,
+    make_criterion,
+    train_net,
+)
+from .validation import (
+    Targets,
+    check_fitted_modalities,
+    check_targets,
+    quoted,
+    refuse_constant,
+)
+
+__all__ = ["BaseMultimodalClassifier"]
+
+Self = TypeVar("Self", bound="BaseMultimodalClassifier")
+# What ``history_`` keeps of each epoch, where it was measured.
+_HISTORY = ("epoch", "train_loss", "valid_loss", "valid_weighted_accuracy", "dur")
+Part = tuple[MultimodalArray, Targets]
+
+
+class BaseMultimodalClassifier(CallbackSupportMixin, FittedMultimodalClassifier):
+    """Common part of the classifiers; a system adds its module and its parameters.
+
+    A subclass states its parameters in ``__init__``, builds its network in
+    ``_make_module`` and, where it can speak of labels that it has not seen, gives
+    their rows in ``_unseen_rows``. Its module has ``label_rows`` and
+    ``set_label_rows``.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "labels": ["array-like", Mapping, None],
+        "label_vectors": "no_validation",
+        "modalities": ["array-like", Mapping, None],
+        "hidden_sizes": [Interval(Integral, 1, None, closed="left"), "array-like", Mapping],
+        "num_layers": [Interval(Integral, 1, None, closed="left")],
+        "bidirectional": ["boolean"],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "padding": [StrOptions({"mask", "none"})],
+        "fusion_at_predict": [StrOptions({"learned", "uniform"})],
+        "threshold": [
+            Interval(Real, 0, 1, closed="both"),
+            StrOptions({"tune"}),
+            "array-like",
+            Mapping,
+        ],
+        "pos_weight": [StrOptions({"balanced"}), "array-like", Mapping, None],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "patience": [Interval(Integral, 1, None, closed="left"), None],
+        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left"), None],
+        "handle_nonfinite": [StrOptions({"error", "zero"})],
+        "device": [str],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "net_params": [Mapping, None],
+    }
+    _presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    _uses_label_vectors: ClassVar[bool] = True
+
+    labels: Any
+    label_vectors: Any
+    pos_weight: Any
+    max_epochs: int
+    validation_fraction: float | None
+    device: str
+    random_state: Any
+    net_params: Mapping[str, Any] | None
+
+    @classmethod
+    def from_preset(cls: type[Self], preset: str, **params: Any) -> Self:
+        """An estimator with the settings of a published run.
+
+        Parameters
+        ----------
+        preset : str
+            Name of the settings; those of each system are in its documentation.
+        **params
+            Parameters to set otherwise.
+
+        Returns
+        -------
+        estimator
+
+        Raises
+        ------
+        ValueError
+            If there is no such preset.
+
+        Examples
+        --------
+        >>> from sk_mer import MTEClassifier
+        >>> MTEClassifier.from_preset("iemocap", max_epochs=5).batch_size
+        32
+        """
+        if preset not in cls._presets:
+            raise ValueError(
+                f"preset={preset!r} was given; {cls.__name__} has "
+                f"{quoted(cls._presets) or 'none'}."
+            )
+        return cls(**{**cls._presets[preset], **params})
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = self.handle_nonfinite == "zero"
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit(
+        self: Self,
+        X: Any,
+        y: Any,
+        *,
+        groups: ArrayLike | None = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
+        """Train on utterances and their emotions.
+
+        Parameters
+        ----------
+        X : MultimodalArray, mapping of str to array-like, or array-like
+            Utterances: a container, a mapping of modalities to what the container
+            takes, an ``(n, n_steps, n_features)`` array whose columns `modalities`
+            divides, or an ``(n, n_features)`` matrix.
+        y : DataFrame or array-like of shape (n, n_labels) or (n,)
+            Columns of 0 and 1 (several emotions at once), or one class a row.
+        groups : array-like of shape (n,), optional
+            Speaker, video or session: validation rows are then drawn by group.
+        X_val, y_val : like `X` and `y`, optional
+            A validation set of your own, instead of a drawn one.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If data or parameters do not fit; nothing has been changed or trained then.
+        TypeError
+            If X is sparse, complex or of an unknown form.
+        """
+        check_device(self.device)
+        check_net_params(self.net_params)
+        data = self._checked(X, reset=True)
+        targets = check_targets(y, self.labels, len(data))
+        space = LabelSpace(targets.names)
+        if self._uses_label_vectors:
+            space = resolve_label_space(targets.names, self.labels, self.label_vectors)
+        rng = check_random_state(self.random_state)
+        train, valid = self._split(data, targets, groups, X_val, y_val, rng)
+        thresholds = self._thresholds_before_tuning(targets, valid)
+        criterion = make_criterion(train[1].encoded, targets.names, self.pos_weight)
+        seed = int(rng.randint(np.iinfo(np.int32).max))
+        windows = self._windows(data)
+        with forked_seed(seed, self.device):
+            module = self._make_module(data.n_features, space)
+            net, history = self._train(
+                module, criterion, train, valid, windows, thresholds, seed
+            )
+        self.net_ = net
+        self.history_ = [
+            {key: row[key] for key in row if key in _HISTORY} for row in history
+        ]
+        self.n_iter_ = len(self.history_)
+        self.n_features_ = data.n_features
+        self.modalities_ = list(data.modalities)
+        self.multilabel_ = targets.multilabel
+        self.n_nonfinite_ = {n: data.count_nonfinite(n) for n in data.modalities}
+        self._n_steps = windows
+        self._has_vectors = space.vectors is not None
+        self._seen_names = space.names
+        self._seen_rows = module.label_rows()  # type: ignore[operator]
+        self._seen_thresholds = self._tuned(thresholds, valid)
+        self._speak_of(space.names, self._seen_rows)
+        return self
+
+    def _train(
+        self,
+        module: nn.Module,
+        criterion: nn.Module,
+        train: Part,
+        valid: Part | None,
+        windows: Mapping[str, int] | None,
+        thresholds: NDArray[np.float64],
+        seed: int,
+    ) -> Any:
+        def dataset(part: Part) -> MultimodalDataset:
+            return self._dataset(part[0], part[1].encoded, windows)
+
+        context = self._init_callback_context(max_subtasks=self.max_epochs)
+        shown = {"estimator": self, "X": train[0], "y": train[1].encoded}
+        context.call_on_fit_task_begin(**shown)
+        trained = train_net(
+            self,
+            module,
+            criterion,
+            dataset(train),
+            None if valid is None else dataset(valid),
+            seed=seed,
+            thresholds=thresholds if train[1].multilabel else None,
+            context=context,
+        )
+        context.call_on_fit_task_end(**shown)
+        return trained
+
+    def _windows(self, X: MultimodalArray) -> dict[str, int] | None:
+        """Steps that every sequence is padded to, for ``padding="none"``."""
+        if self.padding == "mask":
+            return None
+        return {name: max(1, int(X.lengths(name).max())) for name in X.modalities}
+
+    def _split(
+        self,
+        X: MultimodalArray,
+        targets: Targets,
+        groups: ArrayLike | None,
+        X_val: Any,
+        y_val: Any,
+        rng: np.random.RandomState,
+    ) -> tuple[Part, Part | None]:
+        """Training rows, and validation rows or None."""
+        if (X_val is None) != (y_val is None):
+            raise ValueError("Only one of X_val and y_val was given; give both or none.")
+        if X_val is not None:
+            data = self._checked(X_val, reset=True)
+            check_fitted_modalities(data, X.n_features)
+            return (X, targets), (data, targets.encode(y_val, len(data)))
+        if not self.validation_fraction:
+            return (X, targets), None
+        train, valid = validation_split(
+            targets.indicators, self.validation_fraction, rng, groups
+        )
+        if not len(train) or not len(valid):
+            raise ValueError(
+                f"X has {len(X)} utterance(s) (n_samples={len(X)}), too few to set "
+                "some aside for validation; set validation_fraction=None."
+            )
+        if groups is not None:
+            refuse_constant(targets.indicators[train], targets.names)
+        return (X[train], targets.take(train)), (X[valid], targets.take(valid))
+
+    def _thresholds_before_tuning(
+        self, targets: Targets, valid: Part | None
+    ) -> NDArray[np.float64]:
+        if isinstance(self.threshold, str) and valid is None:
+            raise ValueError(
+                "threshold='tune' needs validation data, but there are none; set "
+                "validation_fraction or give X_val and y_val."
+            )
+        return given_thresholds(self.threshold, targets.names)
+
+    def _tuned(
+        self, thresholds: NDArray[np.float64], valid: Part | None
+    ) -> NDArray[np.float64]:
+        if not isinstance(self.threshold, str) or valid is None or not self.multilabel_:
+            return thresholds
+        return tune_thresholds(valid[1].indicators, expit(self._run(valid[0])))

@@ -1,0 +1,198 @@
+"""Batches: row indices in, padded tensors and lengths out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .multimodal import MultimodalArray
+
+__all__ = ["BatchIterator", "MultimodalDataset", "gather_batch"]
+
+Batch = dict[str, dict[str, torch.Tensor]]
+
+# Batches in a window of shuffled rows that is then sorted by length: wide enough to
+# fill batches with like lengths, narrow enough that epochs stay random.
+_WINDOW_BATCHES = 16
+
+
+class MultimodalDataset(torch.utils.data.Dataset[Any]):
+    """Utterances and their targets, as skorch hands them to an iterator.
+
+    Parameters
+    ----------
+    X : MultimodalArray
+        The utterances.
+    y : ndarray of shape (n,) or (n, n_labels), optional
+        Encoded targets; zeros where there are none.
+    windows : mapping of str to int, optional
+        Steps to pad each modality to; by default each batch is padded to its own
+        longest utterance.
+    zero_nonfinite : bool, default=False
+        Whether NaN and infinite values become 0 in the batches.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_mer import MultimodalArray
+    >>> from sk_mer.batching import MultimodalDataset
+    >>> len(MultimodalDataset(MultimodalArray(text=np.eye(3))))
+    3
+    """
+
+    def __init__(
+        self,
+        X: MultimodalArray,
+        y: NDArray[Any] | None = None,
+        windows: Mapping[str, int] | None = None,
+        zero_nonfinite: bool = False,
+    ) -> None:
+        self.X = X
+        self.zero_nonfinite = zero_nonfinite
+        self.y = np.zeros(len(X), dtype=np.float32) if y is None else y
+        self.windows = windows
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __getitem__(self, row: int) -> tuple[Batch, torch.Tensor]:
+        return self.batch(np.array([row]))
+
+    def batch(self, rows: NDArray[np.intp]) -> tuple[Batch, torch.Tensor]:
+        """One batch.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Which utterances.
+
+        Returns
+        -------
+        tuple
+            Arguments of a module's ``forward`` and the targets.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sk_mer import MultimodalArray
+        >>> from sk_mer.batching import MultimodalDataset
+        >>> data = MultimodalDataset(MultimodalArray(text=np.eye(3)))
+        >>> inputs, y = data.batch(np.array([0, 2]))
+        >>> tuple(inputs["sequences"]["text"].shape)
+        (2, 1, 3)
+        """
+        inputs = gather_batch(self.X[rows], self.windows)
+        if self.zero_nonfinite:
+            for steps in inputs["sequences"].values():
+                torch.nan_to_num_(steps, nan=0.0, posinf=0.0, neginf=0.0)
+        return inputs, torch.from_numpy(self.y[rows])
+
+
+def gather_batch(X: MultimodalArray, windows: Mapping[str, int] | None = None) -> Batch:
+    """Pad a few utterances into tensors, with one gather per modality.
+
+    Parameters
+    ----------
+    X : MultimodalArray
+        The utterances of one batch.
+    windows : mapping of str to int, optional
+        Steps to pad or cut each modality to.
+
+    Returns
+    -------
+    dict
+        ``"sequences"``, float32 ``(n, n_steps, n_features)`` by modality, zero and
+        finite beyond each length, and ``"lengths"``, int64 ``(n,)`` by modality.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_mer import MultimodalArray
+    >>> from sk_mer.batching import gather_batch
+    >>> batch = gather_batch(MultimodalArray(text=[np.ones((1, 2)), np.ones((3, 2))]))
+    >>> tuple(batch["sequences"]["text"].shape), batch["lengths"]["text"].tolist()
+    ((2, 3, 2), [1, 3])
+    """
+    sequences, lengths = {}, {}
+    for name in X.modalities:
+        steps = X.lengths(name)
+        window = int(steps.max(initial=0)) if windows is None else windows[name]
+        # torch's memory, not numpy's: its alignment is always the same, and with it
+        # the rounding of the matrix products that read it.
+        sequences[name] = torch.zeros(len(X), window, X.n_features[name])
+        X._block(name).pad_into(sequences[name].numpy())
+        lengths[name] = torch.from_numpy(steps.clip(max=window))
+    return {"sequences": sequences, "lengths": lengths}
+
+
+class BatchIterator:
+    """Iterate over a :class:`MultimodalDataset`; for skorch's ``iterator_*`` arguments.
+
+    Parameters
+    ----------
+    dataset : MultimodalDataset
+        What to iterate over.
+    batch_size : int
+        Utterances in a batch; the last one may be smaller.
+    seed : int, optional
+        Shuffle anew for each epoch, in an order that depends on this number and the
+        epoch only, and bring utterances of like length together. None keeps the order
+        of the rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_mer import MultimodalArray
+    >>> from sk_mer.batching import BatchIterator, MultimodalDataset
+    >>> data = MultimodalDataset(MultimodalArray(text=np.eye(5)))
+    >>> [len(y) for _, y in BatchIterator(data, batch_size=2)]
+    [2, 2, 1]
+    """
+
+    def __init__(
+        self, dataset: MultimodalDataset, batch_size: int, seed: int | None = None
+    ) -> None:
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.dataset) / self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Batch, torch.Tensor]]:
+        if self.seed is None:
+            batches = _cut(np.arange(len(self.dataset)), self.batch_size)
+        else:
+            rng = np.random.default_rng([self.seed, self.epoch])
+            batches = _shuffled(_total_steps(self.dataset.X), self.batch_size, rng)
+        self.epoch += 1
+        return (self.dataset.batch(rows) for rows in batches)
+
+
+def _total_steps(X: MultimodalArray) -> NDArray[np.int64]:
+    return np.asarray(np.sum([X.lengths(name) for name in X.modalities], axis=0))
+
+
+def rows_by_length(X: MultimodalArray) -> NDArray[np.intp]:
+    """Rows from the shortest utterance to the longest, ties in their order."""
+    return np.argsort(_total_steps(X), kind="stable")
+
+
+def _cut(rows: NDArray[np.intp], size: int) -> list[NDArray[np.intp]]:
+    return [rows[i : i + size] for i in range(0, len(rows), size)]
+
+
+def _shuffled(
+    steps: NDArray[np.int64], batch_size: int, rng: np.random.Generator
+) -> list[NDArray[np.intp]]:
+    batches: list[NDArray[np.intp]] = []
+    for window in _cut(rng.permutation(len(steps)), _WINDOW_BATCHES * batch_size):
+        by_length = window[np.argsort(steps[window], kind="stable")]
+        batches += _cut(by_length, batch_size)
+    return [batches[i] for i in rng.permutation(len(batches))]

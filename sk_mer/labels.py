@@ -1,0 +1,332 @@
+"""Emotion labels and the word vectors that place them in a common space."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._vector_files import file_tokens, from_keyed_vectors, read_vectors
+
+__all__ = ["LabelSpace", "load_label_vectors"]
+
+_N_CANDIDATES = 4
+
+
+@dataclass(frozen=True, eq=False)
+class LabelSpace:
+    """An ordered set of labels, with their vectors where they have any.
+
+    Parameters
+    ----------
+    names : tuple
+        Labels, unique: emotion words, or whatever values ``y`` holds.
+    vectors : ndarray of shape (n_labels, n_dimensions) or None
+        Their vectors; None where a model learns its own.
+
+    Examples
+    --------
+    >>> from sk_mer.labels import LabelSpace
+    >>> space = LabelSpace(("happy", "sad"), None)
+    >>> space.index("sad")
+    1
+    """
+
+    names: tuple[Any, ...]
+    vectors: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def index(self, name: Any) -> int:
+        """Position of a label.
+
+        Parameters
+        ----------
+        name : object
+            One of `names`.
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        ValueError
+            If the label is not in this space.
+
+        Examples
+        --------
+        >>> from sk_mer.labels import LabelSpace
+        >>> LabelSpace(("happy", "sad")).index("happy")
+        0
+        """
+        return self.names.index(name)
+
+
+def load_label_vectors(
+    source: Any, words: Sequence[Any] | Mapping[Any, Any]
+) -> dict[Any, NDArray[np.float32]]:
+    """Vectors of emotion words, from any of the forms that users hold.
+
+    From a text file only the words asked for are kept, so that six words cost
+    kilobytes and not the size of the file.
+
+    Parameters
+    ----------
+    source : path, KeyedVectors, mapping or array-like
+        - a GloVe or word2vec text file (``.txt``, ``.txt.gz``, ``.zip``),
+        - a word2vec binary file (``.bin``),
+        - a ``.kv`` file saved by gensim (a pickle: open only files that you trust),
+        - a gensim ``KeyedVectors``,
+        - a mapping of words to vectors,
+        - an ``(n_labels, n_dimensions)`` array with a row for each of `words`.
+    words : sequence or mapping
+        Labels. A label is looked up as a word; a list or tuple of words is averaged
+        and named by joining them with ``+``. A mapping gives each label the word, the
+        words or the vector that it stands for.
+
+    Returns
+    -------
+    dict of label to ndarray of shape (n_dimensions,)
+        float32, in the order of `words`.
+
+    Raises
+    ------
+    ValueError
+        If words are missing (all are named, with near candidates), labels repeat,
+        there are none, or vectors have different or non-finite values.
+    TypeError
+        If `source` is none of the above.
+
+    Examples
+    --------
+    >>> from sk_mer import load_label_vectors
+    >>> source = {"happy": [1.0, 0.0], "sad": [0.0, 1.0], "glum": [0.0, 3.0]}
+    >>> vectors = load_label_vectors(source, {"joy": "happy", "sorrow": ["sad", "glum"]})
+    >>> vectors["sorrow"].tolist()
+    [0.0, 2.0]
+    """
+    return vectors_of(source, label_recipes(words))
+
+
+def vectors_of(source: Any, recipes: Mapping[Any, Any]) -> dict[Any, NDArray[np.float32]]:
+    """:func:`load_label_vectors` for labels whose recipes are already known."""
+    if is_table(source):
+        rows = _rows_of_array(source, list(recipes))
+        return {name: _checked_vector(name, row) for name, row in rows.items()}
+    wanted = unique(
+        word for recipe in recipes.values() if _is_words(recipe) for word in recipe
+    )
+    found = _look_up(source, wanted) if wanted else {}
+    missing = [word for word in wanted if word not in found]
+    if missing:
+        raise ValueError(_missing_words(source, missing))
+    vectors = {
+        name: _checked_vector(
+            name,
+            np.mean([found[w] for w in recipe], axis=0) if _is_words(recipe) else recipe,
+        )
+        for name, recipe in recipes.items()
+    }
+    sizes = {len(vector) for vector in vectors.values()}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"Label vectors have different sizes {sorted(sizes)}; take all of them "
+            "from one source."
+        )
+    return vectors
+
+
+def label_recipes(words: Sequence[Any] | Mapping[Any, Any]) -> dict[Any, Any]:
+    """Each label with what it stands for: a tuple of words or a raw vector."""
+    if isinstance(words, str):
+        raise ValueError(
+            f"labels={words!r} is one string; expected a list of labels, as in [{words!r}]."
+        )
+    if isinstance(words, Mapping):
+        recipes = {name: _recipe(name, value) for name, value in words.items()}
+    else:
+        pairs = [_named(item) for item in words]
+        check_unique([name for name, _ in pairs])
+        recipes = dict(pairs)
+    if not recipes:
+        raise ValueError("No labels were given; expected at least one.")
+    return recipes
+
+
+def _named(item: Any) -> tuple[Any, Any]:
+    if isinstance(item, (list, tuple)) and item and all(isinstance(w, str) for w in item):
+        return "+".join(item), tuple(item)
+    if isinstance(item, (list, tuple, np.ndarray)):
+        raise ValueError(
+            "A label was given as a bare vector; name it, as in {'awe': vector}."
+        )
+    return item, (item,)
+
+
+def _recipe(name: Any, value: Any) -> Any:
+    if isinstance(value, str):
+        return (value,)
+    if (
+        isinstance(value, (list, tuple))
+        and value
+        and all(isinstance(w, str) for w in value)
+    ):
+        return tuple(value)
+    vector = np.asarray(value, dtype=np.float32)
+    if vector.ndim != 1 or not vector.size:
+        raise ValueError(
+            f"Label {name!r} stands for something of shape {vector.shape}; expected a "
+            "word, a list of words or one vector."
+        )
+    return vector
+
+
+def _is_words(recipe: Any) -> bool:
+    return isinstance(recipe, tuple)
+
+
+def resolve_label_space(names: Sequence[Any], labels: Any, source: Any) -> LabelSpace:
+    """The labels of a fit, with vectors unless the model is to learn its own.
+
+    Parameters
+    ----------
+    names : sequence
+        Labels in `y`.
+    labels : sequence, mapping or None
+        The estimator's ``labels``: what some of the names stand for.
+    source : object or None
+        The estimator's ``label_vectors``.
+
+    Returns
+    -------
+    LabelSpace
+
+    Raises
+    ------
+    ValueError
+        If words are missing, or words were given without a source of vectors.
+    """
+    recipes: dict[Any, Any] = {name: (name,) for name in names}
+    if labels is not None:
+        given = label_recipes(labels).items()
+        recipes.update({name: recipe for name, recipe in given if name in recipes})
+    has_vectors = not all(map(_is_words, recipes.values()))
+    if source is None and not has_vectors:
+        renamed = [name for name, recipe in recipes.items() if recipe != (name,)]
+        if renamed and isinstance(labels, Mapping):
+            raise ValueError(
+                f"labels says which words stand for {', '.join(map(repr, renamed))}, "
+                "but label_vectors is None; say where the words' vectors are."
+            )
+        return LabelSpace(tuple(names))
+    found = vectors_of({} if source is None else source, recipes)
+    return LabelSpace(tuple(names), np.stack([found[name] for name in names]))
+
+
+def check_unique(names: Iterable[Any]) -> None:
+    """Refuse labels that stand twice in a list."""
+    names = list(names)
+    repeated = unique(name for name in names if names.count(name) > 1)
+    if repeated:
+        raise ValueError(
+            f"Labels repeat: {', '.join(map(repr, repeated))}; give each label once."
+        )
+
+
+def unique(items: Iterable[Any]) -> list[Any]:
+    """Items in order of first appearance."""
+    return list(dict.fromkeys(items))
+
+
+def is_keyed_vectors(source: Any) -> bool:
+    """Whether `source` answers as gensim's ``KeyedVectors`` do."""
+    return hasattr(source, "key_to_index") and hasattr(source, "vectors")
+
+
+def is_table(source: Any) -> bool:
+    """Whether `source` is an array with a row a label, which cannot be asked for words."""
+    return isinstance(source, (np.ndarray, list, tuple))
+
+
+def _rows_of_array(source: ArrayLike, names: list[Any]) -> dict[Any, Any]:
+    table = np.asarray(source, dtype=np.float32)
+    if table.ndim != 2 or len(table) != len(names):
+        raise ValueError(
+            f"An array of label vectors has shape {table.shape}; expected one row for "
+            f"each of the {len(names)} labels."
+        )
+    return dict(zip(names, table, strict=True))
+
+
+def _look_up(source: Any, words: list[Any]) -> dict[Any, Any]:
+    if isinstance(source, Mapping):
+        return {word: source[word] for word in words if word in source}
+    if is_keyed_vectors(source):
+        return from_keyed_vectors(source, words)
+    if isinstance(source, (str, os.PathLike)):
+        texts = [word for word in words if isinstance(word, str)]
+        return dict(read_vectors(Path(source), texts))
+    raise TypeError(
+        f"label_vectors is a {type(source).__name__}; expected a path, gensim "
+        "KeyedVectors, a mapping of words to vectors, or an array."
+    )
+
+
+def _checked_vector(name: Any, vector: ArrayLike) -> NDArray[np.float32]:
+    checked = np.array(vector, dtype=np.float32)
+    if checked.ndim != 1 or not np.isfinite(checked).all():
+        raise ValueError(
+            f"The vector of label {name!r} has shape {checked.shape} or non-finite "
+            "values; expected one row of finite numbers."
+        )
+    return checked
+
+
+def _tokens(source: Any) -> Iterator[str]:
+    if isinstance(source, (str, os.PathLike)):
+        return file_tokens(Path(source))
+    keys = source if isinstance(source, Mapping) else source.key_to_index
+    return (key for key in keys if isinstance(key, str))
+
+
+def _missing_words(source: Any, missing: Sequence[Any]) -> str:
+    near = _near_words(source, [word for word in missing if isinstance(word, str)])
+    parts = [
+        f"{word!r} (near: {', '.join(near[word])})" if near.get(word) else repr(word)
+        for word in missing
+    ]
+    return (
+        f"No vector for {', '.join(parts)}; say which present words stand for such a "
+        "label, as in labels={'calm': ['peaceful', 'relaxed']}."
+    )
+
+
+def _near_words(source: Any, words: Sequence[str]) -> dict[str, list[str]]:
+    """Words of the source that differ by case or ending, the closest first."""
+    stems = {word: word.lower()[: max(3, len(word) - 3)] for word in words}
+    heads = tuple(stems.values())
+    near: dict[str, list[str]] = {word: [] for word in words}
+    for token in _tokens(source):
+        low = token.lower()
+        if not low.startswith(heads):
+            continue
+        for word, stem in stems.items():
+            if low.startswith(stem) and len(low) <= len(word) + 4:
+                near[word].append(token)
+    return {word: _closest(word, unique(found)) for word, found in near.items()}
+
+
+def _closest(word: str, candidates: list[str]) -> list[str]:
+    def likeness(candidate: str) -> float:
+        same = difflib.SequenceMatcher(None, word.lower(), candidate.lower()).ratio()
+        return -same
+
+    return sorted(candidates, key=likeness)[:_N_CANDIDATES]

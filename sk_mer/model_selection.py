@@ -1,0 +1,171 @@
+"""Choices made on validation data: which rows those are, and thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.model_selection import GroupShuffleSplit
+
+from .metrics import weighted_accuracies
+
+__all__ = ["tune_thresholds", "validation_split"]
+
+DEFAULT_THRESHOLD = 0.5
+
+
+def validation_split(
+    indicators: NDArray[np.bool_],
+    fraction: float,
+    rng: np.random.RandomState,
+    groups: ArrayLike | None = None,
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Draw validation rows, stratified by label, or whole groups of rows.
+
+    Labels are dealt out from the rarest to the most frequent, each in the wanted
+    proportion and never all of its positives: a plain draw often leaves rare emotions
+    without a single validation row.
+
+    Parameters
+    ----------
+    indicators : ndarray of bool, shape (n, n_labels)
+        Labels of the rows.
+    fraction : float
+        Share of rows (or of groups) for validation.
+    rng : RandomState
+        Source of randomness.
+    groups : array-like of shape (n,), optional
+        Speaker, video or session of each row; groups are kept whole.
+
+    Returns
+    -------
+    train, valid : ndarray of int
+        Row numbers, sorted.
+
+    Raises
+    ------
+    ValueError
+        If `groups` has a wrong length or fewer than two values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_mer.model_selection import validation_split
+    >>> y = np.eye(2, dtype=bool)[[0] * 8 + [1] * 2]
+    >>> train, valid = validation_split(y, 0.2, np.random.RandomState(0))
+    >>> len(train), len(valid)
+    (8, 2)
+    """
+    n = len(indicators)
+    if groups is not None:
+        return _group_split(n, fraction, rng, np.asarray(groups))
+    chosen = np.zeros(n, dtype=bool)
+    dealt = np.zeros(n, dtype=bool)
+    columns = [*np.argsort(indicators.sum(axis=0), kind="stable"), None]
+    for k in columns:
+        pool = ~dealt if k is None else indicators[:, k] & ~dealt
+        rows = rng.permutation(np.flatnonzero(pool))
+        wanted = _round_at_random(fraction * len(rows), rng)
+        if k is not None:
+            left = int((indicators[:, k] & ~chosen).sum())
+            wanted = max(0, min(wanted, left - 1))
+        chosen[rows[:wanted]] = True
+        dealt[rows] = True
+    if not chosen.any() and n > 1:
+        common = indicators.sum(axis=0) > 1
+        safe = np.flatnonzero((indicators <= common).all(axis=1))
+        chosen[rng.choice(safe if safe.size else n)] = True
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def _round_at_random(wanted: float, rng: np.random.RandomState) -> int:
+    whole = int(wanted)
+    return whole + int(rng.uniform() < wanted - whole)
+
+
+def _group_split(
+    n: int, fraction: float, rng: np.random.RandomState, groups: NDArray[Any]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    if groups.shape != (n,):
+        raise ValueError(f"groups has shape {groups.shape}; expected ({n},).")
+    n_groups = len(np.unique(groups))
+    if n_groups < 2:
+        raise ValueError(
+            f"groups has {n_groups} value, so none can be set aside for validation; "
+            "expected at least two groups."
+        )
+    n_valid = max(1, round(fraction * n_groups))
+    splitter = GroupShuffleSplit(1, test_size=n_valid, random_state=rng)
+    train, valid = next(splitter.split(np.zeros(n), groups=groups))
+    return train, valid
+
+
+def tune_thresholds(
+    y_true: ArrayLike, y_proba: ArrayLike, *, default: float = DEFAULT_THRESHOLD
+) -> NDArray[np.float64]:
+    """The threshold of each label with the highest weighted accuracy.
+
+    Use validation data, never test data: published numbers of this field owe some of
+    their height to thresholds chosen where they were measured.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples, n_labels)
+        0/1 indicators.
+    y_proba : array-like of shape (n_samples, n_labels)
+        Probabilities.
+    default : float, default=0.5
+        Threshold of a label that lacks positives or negatives; also preferred over
+        others that score the same.
+
+    Returns
+    -------
+    ndarray of shape (n_labels,)
+        A label is predicted where its probability is greater.
+
+    Examples
+    --------
+    >>> from sk_mer.model_selection import tune_thresholds
+    >>> tune_thresholds([[1], [0], [1]], [[0.9], [0.1], [0.3]]).round(2).tolist()
+    [0.2]
+    """
+    truth = np.asarray(y_true).astype(bool)
+    proba = np.asarray(y_proba, dtype=np.float64)
+    columns = zip(truth.T, proba.T, strict=True)
+    return np.array([_best_threshold(t, p, default) for t, p in columns])
+
+
+def _best_threshold(truth: NDArray[np.bool_], proba: NDArray[Any], default: float) -> float:
+    if truth.all() or not truth.any():
+        return default
+    values = np.unique(proba)
+    middles = (values[1:] + values[:-1]) / 2
+    options = np.concatenate([[default], middles])
+    guesses = proba[:, None] > options
+    scores = weighted_accuracies(np.repeat(truth[:, None], len(options), axis=1), guesses)
+    return float(options[int(np.argmax(scores))])
+
+
+def given_thresholds(threshold: Any, names: Sequence[Any]) -> NDArray[np.float64]:
+    """An estimator's ``threshold`` as one number a label; 0.5 where it is to be tuned."""
+    if isinstance(threshold, str):
+        return np.full(len(names), DEFAULT_THRESHOLD)
+    if isinstance(threshold, Mapping):
+        return np.array([float(threshold.get(n, DEFAULT_THRESHOLD)) for n in names])
+    given = np.asarray(threshold, dtype=float)
+    if given.shape not in ((), (len(names),)) or not ((given >= 0) & (given <= 1)).all():
+        raise ValueError(
+            f"threshold={threshold!r} was given; expected 'tune', a number from 0 to 1, "
+            f"or one for each of the {len(names)} labels."
+        )
+    return np.array(np.broadcast_to(given, len(names)))
+
+
+def unseen_threshold(threshold: Any, name: Any) -> float:
+    """The threshold of a label that was not in ``fit``."""
+    if isinstance(threshold, Mapping):
+        return float(threshold.get(name, DEFAULT_THRESHOLD))
+    return float(threshold) if isinstance(threshold, Real) else DEFAULT_THRESHOLD

@@ -1,0 +1,450 @@
+"""MTE: modality-transferable emotion embeddings (Dai, Liu, Yu and Fung, AACL 2020).
+
+Section 4.1 of arXiv 2009.09629. A recurrent encoder turns each modality into one
+vector; each emotion is a word vector, mapped into the space of each modality by an
+affine map; the score of an emotion is the dot product of the two. An emotion that was
+never trained on needs nothing but its word vector.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from ..base import BaseMultimodalClassifier
+from ..labels import LabelSpace, is_table, vectors_of
+from ..multimodal import MultimodalArray
+from ..validation import quoted, resolve_hidden_sizes
+from .layers import LastStepLSTM, score_labels
+
+__all__ = ["MTEClassifier", "MTEModule"]
+
+# The modality whose space is that of the label vectors themselves.
+_WORD_SPACE = "text"
+
+
+class MTEModule(nn.Module):
+    """Scores of emotions from their embeddings in the space of each modality.
+
+    Parameters
+    ----------
+    n_features : mapping of str to int
+        Feature size by modality.
+    hidden_sizes : mapping of str to int
+        Encoder size by modality; that of ``"text"`` is the size of a label vector.
+    label_vectors : Tensor of shape (n_labels, n_dimensions)
+        One row an emotion.
+    learn_vectors : bool, default=False
+        Whether the rows are trained, for labels that are not words.
+    **encoder
+        Further arguments of :class:`~sk_mer.models.layers.LastStepLSTM`.
+    """
+
+    def __init__(
+        self,
+        n_features: Mapping[str, int],
+        hidden_sizes: Mapping[str, int],
+        label_vectors: Tensor,
+        learn_vectors: bool = False,
+        **encoder: Any,
+    ) -> None:
+        super().__init__()
+        self.names = tuple(n_features)
+        self.encoders = nn.ModuleList(
+            LastStepLSTM(size, hidden_sizes[name], sum_directions=True, **encoder)
+            for name, size in n_features.items()
+        )
+        dimensions = label_vectors.shape[1]
+        self.maps = nn.ModuleList(
+            nn.Identity()
+            if name == _WORD_SPACE
+            else nn.Linear(dimensions, hidden_sizes[name])
+            for name in self.names
+        )
+        self.label_vectors = nn.Parameter(
+            label_vectors.clone(), requires_grad=learn_vectors
+        )
+        n = len(self.names)
+        self.weights = nn.Parameter(torch.full((n,), 1 / n)) if n > 1 else None
+        self.uniform_fusion = False
+
+    def label_embeddings(self) -> dict[str, Tensor]:
+        """``E_m``, ``(n_labels, hidden_size)``: the labels in each modality's space."""
+        pairs = zip(self.names, self.maps, strict=True)
+        if self.training:
+            return {name: to_space(self.label_vectors) for name, to_space in pairs}
+        rows = self.label_vectors[:, None]  # see score_labels
+        return {
+            name: torch.cat([to_space(row.clone()) for row in rows])
+            for name, to_space in pairs
+        }
+
+    def contributions(
+        self, sequences: Mapping[str, Tensor], lengths: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """``w_m r_m E_m``, ``(n, n_labels)``; zero where a modality is absent."""
+        embeddings, weights = self.label_embeddings(), self._fusion_weights(lengths)
+        found = {}
+        for name, encoder in zip(self.names, self.encoders, strict=True):
+            if name in sequences:
+                state = encoder(sequences[name], lengths[name])
+                scores = score_labels(state, embeddings[name], training=self.training)
+                found[name] = weights[name] * scores
+        return found
+
+    def _fusion_weights(self, lengths: Mapping[str, Tensor]) -> dict[str, Any]:
+        if self.weights is None:
+            return dict.fromkeys(self.names, 1.0)
+        if self.uniform_fusion:
+            present = torch.stack([steps > 0 for steps in lengths.values()]).sum(dim=0)
+            return dict.fromkeys(self.names, 1 / present.clamp(min=1).unsqueeze(1))
+        return dict(zip(self.names, self.weights, strict=True))
+
+    def forward(
+        self, sequences: Mapping[str, Tensor], lengths: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Logits ``z = sum of w_m r_m E_m``, of shape ``(n, n_labels)``."""
+        return torch.stack(list(self.contributions(sequences, lengths).values())).sum(dim=0)
+
+    def label_rows(self) -> NDArray[np.float32]:
+        """A copy of the label vectors."""
+        return self.label_vectors.detach().cpu().numpy().copy()
+
+    def set_label_rows(self, rows: Tensor) -> None:
+        """Score these labels from now on."""
+        # A clone has torch's own memory alignment, on which BLAS's rounding depends.
+        rows = rows.to(self.label_vectors).clone()
+        self.label_vectors = nn.Parameter(rows, requires_grad=False)
+
+
+class MTEClassifier(BaseMultimodalClassifier):
+    """Emotion recognition that can be asked for emotions it was never trained on.
+
+    One bidirectional LSTM a modality, read at the last valid step, and frozen word
+    vectors of the emotions, mapped into the space of each modality. The defaults are
+    the published settings for CMU-MOSEI (table 3 of the paper).
+
+    Parameters
+    ----------
+    labels : sequence, mapping or None, default=None
+        Names of the columns of `y`; those of a DataFrame by default. A mapping says
+        which word, words (averaged) or vector a name stands for.
+    label_vectors : path, KeyedVectors, mapping, array-like or None, default=None
+        Where the vectors of the labels come from; see
+        :func:`~sk_mer.load_label_vectors`. With None the model learns a vector for
+        each label and cannot be asked for others.
+    modalities : sequence of str, mapping of str to int, or None, default=None
+        Modalities to use; all of them by default. For `X` given as one array, a
+        mapping of modalities to their numbers of columns.
+    hidden_sizes : mapping of str to int, or tuple, default=(300, 200, 100)
+        Encoder size of each modality, by name or in the order text, audio, vision;
+        100 for others. That of text always follows the label vectors, if there are
+        any.
+    num_layers : int, default=2
+        Layers of each LSTM.
+    bidirectional : bool, default=True
+        Whether each LSTM reads both ways; the directions are summed.
+    dropout : float, default=0.15
+        Dropout between layers.
+    padding : {"mask", "none"}, default="mask"
+        ``"mask"`` runs each utterance as if alone, at its own length. ``"none"`` pads
+        all to the longest of ``fit`` and reads the last step, as public code does.
+    fusion_at_predict : {"learned", "uniform"}, default="learned"
+        Weights of the modalities that an utterance has: those learned, or equal ones,
+        as in the paper's experiments with missing modalities.
+    threshold : float, sequence, mapping or "tune", default=0.5
+        An emotion is predicted where its probability is greater. One number, one for
+        each label, or chosen for weighted accuracy on validation data. Classes (1-D
+        `y`) are predicted by the highest score instead.
+    pos_weight : "balanced", sequence, mapping or None, default="balanced"
+        Weight of positives in the loss; balanced: negatives / positives of the
+        training rows.
+    lr : float, default=1e-4
+        Learning rate of Adam; divided by ten after five epochs in which the
+        validation loss did not fall.
+    batch_size : int, default=512
+        Utterances a step.
+    max_epochs : int, default=100
+        Passes over the training rows at most.
+    patience : int or None, default=8
+        Epochs without a higher mean validation weighted accuracy before training
+        stops; the weights of the best epoch are kept. None trains to the end.
+    clip_norm : float or None, default=10.0
+        Largest global norm of the gradient.
+    validation_fraction : float or None, default=0.1
+        Share of rows (of groups, where given) set aside in ``fit``, unless a
+        validation set is given. None or 0: no early stopping.
+    handle_nonfinite : {"error", "zero"}, default="error"
+        Refuse NaN and infinite values, or read them as 0.
+    device : str, default="cpu"
+        Where torch computes.
+    random_state : int, RandomState or None, default=None
+        Seeds weights, batches, dropout and the validation draw.
+    verbose : int, default=0
+        1 prints a line an epoch.
+    net_params : dict or None, default=None
+        Anything else for :class:`skorch.NeuralNet`: ``callbacks``, ``optimizer``,
+        ``optimizer__weight_decay`` ...
+
+    Attributes
+    ----------
+    labels_ : list
+        Labels that the estimator speaks of now; ``set_labels`` changes them.
+    seen_labels_ : list
+        Labels of ``fit``.
+    classes_ : ndarray of shape (n_labels,), or list of ndarray
+        The classes, or ``[0, 1]`` for each label of a 2-D `y`.
+    multilabel_ : bool
+        Whether `y` had a column a label.
+    thresholds_ : ndarray of shape (n_labels,)
+        In use for each of ``labels_``.
+    modalities_ : list of str
+        Modalities of ``fit``.
+    n_features_ : dict of str to int
+        Their feature sizes.
+    n_nonfinite_ : dict of str to int
+        NaN and infinite values met in ``fit``, by modality.
+    modality_weights_ : dict of str to float
+        Learned weights of the modalities; empty where there is only one.
+    label_embeddings_ : dict of str to ndarray of shape (n_labels, hidden_size)
+        The labels in the space of each modality.
+    history_ : list of dict
+        Losses and validation weighted accuracy of each epoch.
+    n_iter_ : int
+        Epochs run.
+    net_ : skorch.NeuralNet
+        The fitted net, trimmed for prediction.
+    n_features_in_ : int
+        Columns, where `X` was a matrix.
+
+    See Also
+    --------
+    EFLSTMClassifier, LFLSTMClassifier : Rivals of the paper's tables.
+
+    References
+    ----------
+    Wenliang Dai, Zihan Liu, Tiezheng Yu and Pascale Fung, "Modality-Transferable
+    Emotion Embeddings for Low-Resource Multimodal Emotion Recognition", AACL 2020,
+    arXiv 2009.09629.
+
+    Examples
+    --------
+    >>> from sk_mer import MTEClassifier
+    >>> from sk_mer.datasets import make_multimodal_emotions
+    >>> data = make_multimodal_emotions(n_samples=200, random_state=0)
+    >>> est = MTEClassifier(
+    ...     label_vectors=data.label_vectors,
+    ...     hidden_sizes=(16, 16, 16), lr=0.01, batch_size=32, max_epochs=3,
+    ...     random_state=0,
+    ... ).fit(data.X, data.y[data.seen])
+    >>> est.predict_proba(data.X[:2]).shape
+    (2, 6)
+    >>> est.set_labels(data.unseen).predict_proba(data.X.select("audio")).shape
+    (200, 2)
+    """
+
+    _presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "mosei": {"batch_size": 512, "lr": 1e-4, "clip_norm": 10.0},
+        "iemocap": {"batch_size": 32, "lr": 1e-3, "clip_norm": 1.0},
+        "readme": {"batch_size": 64, "lr": 1e-3, "clip_norm": 1.0},
+    }
+
+    def __init__(
+        self,
+        *,
+        labels: Any = None,
+        label_vectors: Any = None,
+        modalities: Any = None,
+        hidden_sizes: Any = (300, 200, 100),
+        num_layers: int = 2,
+        bidirectional: bool = True,
+        dropout: float = 0.15,
+        padding: str = "mask",
+        fusion_at_predict: str = "learned",
+        threshold: Any = 0.5,
+        pos_weight: Any = "balanced",
+        lr: float = 1e-4,
+        batch_size: int = 512,
+        max_epochs: int = 100,
+        patience: int | None = 8,
+        clip_norm: float | None = 10.0,
+        validation_fraction: float | None = 0.1,
+        handle_nonfinite: str = "error",
+        device: str = "cpu",
+        random_state: Any = None,
+        verbose: int = 0,
+        net_params: dict[str, Any] | None = None,
+    ) -> None:
+        self.labels = labels
+        self.label_vectors = label_vectors
+        self.modalities = modalities
+        self.hidden_sizes = hidden_sizes
+        self.num_layers = num_layers
+        self.bidirectional = bidirectional
+        self.dropout = dropout
+        self.padding = padding
+        self.fusion_at_predict = fusion_at_predict
+        self.threshold = threshold
+        self.pos_weight = pos_weight
+        self.lr = lr
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.clip_norm = clip_norm
+        self.validation_fraction = validation_fraction
+        self.handle_nonfinite = handle_nonfinite
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+        self.net_params = net_params
+
+    def _make_module(self, n_features: Mapping[str, int], space: LabelSpace) -> nn.Module:
+        sizes = resolve_hidden_sizes(self.hidden_sizes, [_WORD_SPACE, *n_features])
+        learned = space.vectors is None
+        if space.vectors is None:
+            vectors = (
+                torch.randn(len(space), sizes[_WORD_SPACE]) / sizes[_WORD_SPACE] ** 0.5
+            )
+        else:
+            vectors = torch.from_numpy(space.vectors)
+            sizes[_WORD_SPACE] = vectors.shape[1]
+        return MTEModule(
+            n_features,
+            sizes,
+            vectors,
+            learn_vectors=learned,
+            num_layers=self.num_layers,
+            bidirectional=self.bidirectional,
+            dropout=self.dropout,
+            masked=self.padding == "mask",
+        )
+
+    def _unseen_rows(self, recipes: Mapping[Any, Any]) -> NDArray[np.float32]:
+        needs_words = any(isinstance(recipe, tuple) for recipe in recipes.values())
+        if not self._has_vectors:
+            raise ValueError(
+                f"No vectors for {quoted(recipes)}: this model learned a vector for each "
+                "label of fit because label_vectors is None; give word vectors before "
+                "fit to ask for other labels."
+            )
+        if needs_words and is_table(self.label_vectors):
+            raise ValueError(
+                f"No vectors for {quoted(recipes)}: label_vectors is an array with rows "
+                "for the labels of fit only; give {name: vector} or a source of words."
+            )
+        found = vectors_of(
+            {} if self.label_vectors is None else self.label_vectors, recipes
+        )
+        rows = np.stack([found[name] for name in recipes])
+        if rows.shape[1] != self._seen_rows.shape[1]:
+            raise ValueError(
+                f"The vectors of {quoted(recipes)} have {rows.shape[1]} values, but "
+                f"those of fit {self._seen_rows.shape[1]}; use the same source."
+            )
+        return rows
+
+    def _prepare_prediction(self, X: MultimodalArray) -> None:
+        self.net_.module_.uniform_fusion = self.fusion_at_predict == "uniform"
+        weights = self.modality_weights_
+        only = X.modalities[0]
+        if len(X.modalities) == 1 and weights.get(only, 1.0) < 0:
+            warnings.warn(
+                f"The learned weight of {only!r} is {weights[only]:.3g}: taken alone it "
+                "votes against what it finds; fusion_at_predict='uniform' ignores the "
+                "sign.",
+                UserWarning,
+                stacklevel=5,
+            )
+
+    @property
+    def modality_weights_(self) -> dict[str, float]:
+        """Learned weight of each modality; empty where there is only one."""
+        check_is_fitted(self)
+        weights = self.net_.module_.weights
+        if weights is None:
+            return {}
+        return dict(zip(self.modalities_, weights.tolist(), strict=True))
+
+    @property
+    def label_embeddings_(self) -> dict[str, NDArray[np.float32]]:
+        """The labels in the space of each modality."""
+        check_is_fitted(self)
+        with torch.no_grad():
+            found = self.net_.module_.label_embeddings()
+        return {name: rows.cpu().numpy().copy() for name, rows in found.items()}
+
+    def label_embeddings(self, modality: str) -> NDArray[np.float32]:
+        """The labels in the space of one modality.
+
+        Parameters
+        ----------
+        modality : str
+            One of ``modalities_``.
+
+        Returns
+        -------
+        ndarray of shape (n_labels, hidden_size)
+            In the order of ``labels_``.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the modality was not in ``fit``.
+        """
+        found = self.label_embeddings_
+        if modality not in found:
+            raise ValueError(
+                f"There are no label embeddings for {modality!r}; fit saw {quoted(found)}."
+            )
+        return found[modality]
+
+    def modality_scores(self, X: Any) -> dict[str, NDArray[np.float32]]:
+        """What each modality adds to the score of each emotion.
+
+        Parameters
+        ----------
+        X : like in ``fit``
+            Utterances.
+
+        Returns
+        -------
+        dict of str to ndarray of shape (n, n_labels)
+            Weighted scores; they add up to the logits, which ``decision_function``
+            gives. Zero where an utterance lacks the modality.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the utterances do not fit those of ``fit``.
+        """
+        check_is_fitted(self)
+        data = self._checked(X, reset=False)
+        self._prepare_prediction(data)
+        parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in data.modalities}
+        iterator = self.net_.get_iterator(self._dataset(data, None, self._n_steps))
+        for inputs, _ in iterator:
+            with torch.no_grad():
+                scores = self.net_.module_.contributions(**_to(inputs, self.net_.device))
+            for name, score in scores.items():
+                parts[name].append(score.cpu().numpy())
+        return {name: np.concatenate(found) for name, found in parts.items()}
+
+
+def _to(
+    inputs: Mapping[str, Mapping[str, Tensor]], device: str
+) -> dict[str, dict[str, Tensor]]:
+    return {
+        kind: {name: tensor.to(device) for name, tensor in by_name.items()}
+        for kind, by_name in inputs.items()
+    }

@@ -1,0 +1,571 @@
+"""The container: utterances with one ragged sequence per modality."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._blocks import Block
+
+__all__ = ["MultimodalArray"]
+
+
+class MultimodalArray:
+    """Utterances with a sequence of feature vectors in each of several modalities.
+
+    To scikit-learn it is a one-dimensional array of ``n`` utterances: it can be
+    indexed, split, cross-validated and pickled. Inside, each modality is one block of
+    values plus the place of each utterance in it, so that indexing rows never copies
+    the values and folds or joblib workers share one block.
+
+    Parameters
+    ----------
+    modalities : mapping of str to array-like, optional
+        Modalities by name, for names that are not valid keywords.
+    lengths : mapping of str to array-like of int, or array-like of int, optional
+        Number of valid leading steps of each utterance, for modalities given as
+        ``(n, n_steps, n_features)`` arrays. An array-like applies to all of those.
+    **named : array-like
+        The same as `modalities`: ``text=..., audio=..., vision=...``. Each is
+
+        - a list of ``(n_steps_i, n_features)`` arrays, where ``None`` or an empty
+          array means that this utterance lacks this modality;
+        - an ``(n, n_steps, n_features)`` array; without `lengths` all steps are kept
+          and :meth:`trim_padding` can find the padding;
+        - an ``(n, n_features)`` array: one step an utterance.
+
+    Attributes
+    ----------
+    modalities : tuple of str
+        Names of the modalities, in the order given.
+    n_features : dict of str to int
+        Feature size of each modality.
+    shape : tuple of int
+        ``(n,)``.
+
+    Raises
+    ------
+    ValueError
+        If modalities disagree on the number of utterances, or one of them has a wrong
+        rank or mixed feature sizes.
+    TypeError
+        If a modality is sparse, complex or not numeric.
+
+    Notes
+    -----
+    Values are stored as float32; float16 stays float16. A float32 or float16 array
+    that is contiguous, a ``numpy.memmap`` included, is used as it is, without a copy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_mer import MultimodalArray
+    >>> rng = np.random.default_rng(0)
+    >>> X = MultimodalArray(
+    ...     text=[rng.normal(size=(n, 3)) for n in (4, 2, 5)],
+    ...     audio=[rng.normal(size=(9, 2)), None, rng.normal(size=(7, 2))],
+    ... )
+    >>> X
+    MultimodalArray of 3 utterances
+      text   3 features, 2-5 steps (mean 3.7)
+      audio  2 features, 7-9 steps (mean 8.0), missing in 1 utterance
+    >>> X[1:].lengths("audio").tolist()
+    [0, 7]
+    """
+
+    def __init__(
+        self,
+        modalities: Mapping[str, Any] | None = None,
+        /,
+        *,
+        lengths: Any = None,
+        **named: Any,
+    ) -> None:
+        given = {**(modalities or {}), **named}
+        if not given:
+            raise ValueError(
+                "No modality was given; expected at least one, as in "
+                "MultimodalArray(text=..., audio=...)."
+            )
+        _check_length_names(lengths, given)
+        blocks = {}
+        for name, data in given.items():
+            own = lengths.get(name) if isinstance(lengths, Mapping) else lengths
+            blocks[name] = Block.from_data(name, data, own)
+        self._blocks: dict[str, Block] = _same_rows(blocks)
+
+    @classmethod
+    def _from_blocks(cls, blocks: Mapping[str, Block]) -> MultimodalArray:
+        new = cls.__new__(cls)
+        new._blocks = dict(blocks)
+        return new
+
+    @classmethod
+    def from_ragged(
+        cls, modalities: Mapping[str, tuple[Any, Any]] | None = None, /, **named: Any
+    ) -> MultimodalArray:
+        """Build from frames that already lie one after the other.
+
+        Parameters
+        ----------
+        modalities, **named : tuple of (values, lengths)
+            `values` is ``(total_steps, n_features)``, a memory map if you like, and
+            `lengths` is ``(n,)``, the number of steps of each utterance in turn.
+
+        Returns
+        -------
+        MultimodalArray
+
+        Raises
+        ------
+        ValueError
+            If `lengths` do not add up to the number of frames.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sk_mer import MultimodalArray
+        >>> X = MultimodalArray.from_ragged(audio=(np.ones((5, 2)), [2, 0, 3]))
+        >>> X.lengths("audio").tolist()
+        [2, 0, 3]
+        """
+        given = {**(modalities or {}), **named}
+        blocks = {name: Block.from_flat(name, *pair) for name, pair in given.items()}
+        return cls._from_blocks(_same_rows(blocks))
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names, in the order given."""
+        return tuple(self._blocks)
+
+    @property
+    def n_features(self) -> dict[str, int]:
+        """Feature size of each modality."""
+        return {name: block.n_features for name, block in self._blocks.items()}
+
+    @property
+    def shape(self) -> tuple[int]:
+        """``(n,)``, as of a one-dimensional array."""
+        return (len(self),)
+
+    @property
+    def ndim(self) -> int:
+        """Always 1: an array of utterances."""
+        return 1
+
+    @property
+    def size(self) -> int:
+        """Number of utterances."""
+        return len(self)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the value blocks, those shared with other views included."""
+        return sum(block.values.nbytes for block in self._blocks.values())
+
+    def __len__(self) -> int:
+        return len(next(iter(self._blocks.values())).lengths)
+
+    def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
+        return (self._utterance(i) for i in range(len(self)))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._blocks
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NDArray[Any]:
+        raise TypeError(
+            "A MultimodalArray holds ragged sequences and cannot become one numpy "
+            "array; use X.padded(name) or X.values(name) for a single modality."
+        )
+
+    def __getitem__(self, key: Any) -> Any:
+        """Rows by index: an integer gives one utterance, all else a view.
+
+        Parameters
+        ----------
+        key : int, slice, bool mask or array-like of int
+            Which utterances.
+
+        Returns
+        -------
+        dict of str to ndarray or MultimodalArray
+            For an integer the sequences by modality, ``(n_steps, n_features)``; else
+            the chosen rows, which share their values with this container.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sk_mer import MultimodalArray
+        >>> X = MultimodalArray(text=np.eye(3))
+        >>> X[-1]["text"].tolist()
+        [[0.0, 0.0, 1.0]]
+        >>> len(X[[True, False, True]])
+        2
+        """
+        if isinstance(key, tuple):
+            key = _row_key(key)
+        if isinstance(key, Integral) and not isinstance(key, (bool, np.bool_)):
+            return self._utterance(_position(int(key), len(self)))
+        rows = key if isinstance(key, slice) else _row_index(key, len(self))
+        return self._from_blocks({m: b.take(rows) for m, b in self._blocks.items()})
+
+    def _utterance(self, row: int) -> dict[str, NDArray[Any]]:
+        return {name: block.row(row) for name, block in self._blocks.items()}
+
+    def _block(self, name: str) -> Block:
+        try:
+            return self._blocks[name]
+        except KeyError:
+            raise ValueError(
+                f"There is no modality {name!r} here; this MultimodalArray has "
+                f"{_listed(self.modalities)}."
+            ) from None
+
+    def lengths(self, modality: str) -> NDArray[np.int64]:
+        """Number of steps of each utterance in one modality.
+
+        Parameters
+        ----------
+        modality : str
+            Name of the modality.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Steps; 0 where the utterance lacks the modality.
+
+        Raises
+        ------
+        ValueError
+            If there is no such modality.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sk_mer import MultimodalArray
+        >>> MultimodalArray(text=np.eye(3)).lengths("text").tolist()
+        [1, 1, 1]
+        """
+        return self._block(modality).lengths.copy()
+
+    def values(self, modality: str) -> NDArray[Any]:
+        """All steps of one modality, utterance after utterance.
+
+        Parameters
+        ----------
+        modality : str
+            Name of the modality.
+
+        Returns
+        -------
+        ndarray of shape (total_steps, n_features)
+            A view of the stored block where the rows lie in it without gaps, else a
+            gathered copy.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sk_mer import MultimodalArray
+        >>> X = MultimodalArray(text=np.eye(3))
+        >>> bool(np.shares_memory(X[:2].values("text"), X.values("text")))
+        True
+        """
+        return self._block(modality).steps()
+
+    def padded(
+        self, modality: str, n_steps: int | None = None, *, side: str = "right"
+    ) -> NDArray[Any]:
+        """One modality as a dense array.
+
+        Parameters
+        ----------
+        modality : str
+            Name of the modality.
+        n_steps : int, optional
+            Steps to pad or cut to (the first ones are kept); the longest by default.
+        side : {"right", "left"}, default="right"
+            Where the zeros go.
+
+        Returns
+        -------
+        ndarray of shape (n, n_steps, n_features)
+
+        Raises
+        ------
+        ValueError
+            If there is no such modality or `side` is neither right nor left.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sk_mer import MultimodalArray
+        >>> X = MultimodalArray(text=[np.ones((1, 1)), np.ones((2, 1))])
+        >>> X.padded("text")[..., 0].tolist()
+        [[1.0, 0.0], [1.0, 1.0]]
+        """
+        if side not in ("right", "left"):
+            raise ValueError(f"side={side!r} was given; expected 'right' or 'left'.")
+        return self._block(modality).padded(n_steps, left=side == "left")
+
+    def count_nonfinite(self, modality: str) -> int:
+        """Number of NaN and infinite values in one modality.
+
+        Parameters
+        ----------
+        modality : str
+            Name of the modality.
+
+        Returns
+        -------
+        int
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sk_mer import MultimodalArray
+        >>> MultimodalArray(audio=[[0.0, -np.inf], [1.0, 2.0]]).count_nonfinite("audio")
+        1
+        """
+        return self._block(modality).nonfinite()[0]
+
+    def select(self, *modalities: str) -> MultimodalArray:
+        """Keep these modalities only.
+
+        Parameters
+        ----------
+        *modalities : str
+            Names of modalities.
+
+        Returns
+        -------
+        MultimodalArray
+            Shares the values.
+
+        Raises
+        ------
+        ValueError
+            If none is named or one is unknown.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sk_mer import MultimodalArray
+        >>> X = MultimodalArray(text=np.eye(3), audio=np.eye(3))
+        >>> X.select("audio").modalities
+        ('audio',)
+        """
+        if not modalities:
+            raise ValueError("select() was given no modality; name at least one.")
+        return self._from_blocks({name: self._block(name) for name in modalities})
+
+    def drop(self, *modalities: str) -> MultimodalArray:
+        """Leave these modalities out.
+
+        Parameters
+        ----------
+        *modalities : str
+            Names of modalities.
+
+        Returns
+        -------
+        MultimodalArray
+            Shares the values.
+
+        Raises
+        ------
+        ValueError
+            If one is unknown or none would be left.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sk_mer import MultimodalArray
+        >>> X = MultimodalArray(text=np.eye(3), audio=np.eye(3))
+        >>> X.drop("audio").modalities
+        ('text',)
+        """
+        for name in modalities:
+            self._block(name)
+        return self.select(*(m for m in self.modalities if m not in modalities))
+
+    def copy(self) -> MultimodalArray:
+        """A compact copy that holds the steps of these rows and no others.
+
+        Returns
+        -------
+        MultimodalArray
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sk_mer import MultimodalArray
+        >>> MultimodalArray(text=np.eye(300))[:2].copy().nbytes
+        2400
+        """
+        return self._from_blocks({m: b.compact() for m, b in self._blocks.items()})
+
+    @classmethod
+    def concatenate(cls, arrays: Sequence[MultimodalArray]) -> MultimodalArray:
+        """Join utterances of several containers, one after the other.
+
+        Parameters
+        ----------
+        arrays : sequence of MultimodalArray
+            With the same modalities and feature sizes.
+
+        Returns
+        -------
+        MultimodalArray
+
+        Raises
+        ------
+        ValueError
+            If there is nothing to join or the modalities or their sizes differ.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sk_mer import MultimodalArray
+        >>> X = MultimodalArray(text=np.eye(3))
+        >>> len(MultimodalArray.concatenate([X, X[:1]]))
+        4
+        """
+        arrays = list(arrays)
+        if not arrays:
+            raise ValueError("concatenate() was given no arrays; expected at least one.")
+        first = arrays[0]
+        for other in arrays[1:]:
+            if set(other.modalities) != set(first.modalities):
+                raise ValueError(
+                    f"Cannot join utterances with {_listed(first.modalities)} and with "
+                    f"{_listed(other.modalities)}; select the common modalities first."
+                )
+        names = first.modalities
+        return cls._from_blocks(
+            {m: Block.concatenate(m, [a._blocks[m] for a in arrays]) for m in names}
+        )
+
+    def trim_padding(self, *, keep_empty: bool = False) -> MultimodalArray:
+        """Leave out all-zero steps at either end of dense arrays.
+
+        Files of this field are zero-padded on the left or on the right. Modalities
+        that were given as ``(n, n_steps, n_features)`` arrays without `lengths` are
+        searched; those with the same `n_steps` count as word-aligned, and a step of
+        theirs is padding only where it is zero in all of them. Sequences whose lengths
+        were given are left alone.
+
+        Parameters
+        ----------
+        keep_empty : bool, default=False
+            Whether a modality that is zero throughout an utterance keeps its steps;
+            by default the utterance then lacks that modality.
+
+        Returns
+        -------
+        MultimodalArray
+            Shares the values.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sk_mer import MultimodalArray
+        >>> left = np.array([[[0.0], [0.0], [1.0]], [[0.0], [2.0], [3.0]]])
+        >>> MultimodalArray(text=left).trim_padding().lengths("text").tolist()
+        [1, 2]
+        """
+        windows: dict[int, list[str]] = {}
+        for name, block in self._blocks.items():
+            if block.window is not None:
+                windows.setdefault(block.window, []).append(name)
+        blocks = dict(self._blocks)
+        for names in windows.values():
+            filled = {name: self._blocks[name].filled_steps() for name in names}
+            used = np.logical_or.reduce(list(filled.values()))
+            for name in names:
+                kept = used if keep_empty else used & filled[name].any(1, keepdims=True)
+                blocks[name] = self._blocks[name].trimmed(kept)
+        return self._from_blocks(blocks)
+
+    def __repr__(self) -> str:
+        width = max(map(len, self.modalities))
+        head = f"MultimodalArray of {_counted(len(self), 'utterance')}"
+        rows = [f"  {m:<{width}}  {b.summary()}" for m, b in self._blocks.items()]
+        return "\n".join([head, *rows])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th>{escape(m)}</th><td>{escape(b.summary())}</td></tr>"
+            for m, b in self._blocks.items()
+        )
+        head = escape(f"MultimodalArray of {_counted(len(self), 'utterance')}")
+        return f"<table><caption>{head}</caption>{rows}</table>"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(repr(name) for name in names)
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def _check_length_names(lengths: Any, given: Mapping[str, Any]) -> None:
+    unknown = sorted(set(lengths) - set(given)) if isinstance(lengths, Mapping) else []
+    if unknown:
+        raise ValueError(
+            f"lengths were given for {_listed(unknown)}, but the modalities are "
+            f"{_listed(list(given))}."
+        )
+
+
+def _same_rows(blocks: dict[str, Block]) -> dict[str, Block]:
+    counts = {name: len(block.lengths) for name, block in blocks.items()}
+    if len(set(counts.values())) > 1:
+        found = ", ".join(f"{name} has {n}" for name, n in counts.items())
+        raise ValueError(
+            f"The modalities have different numbers of utterances ({found}); give "
+            "each modality one entry per utterance, None where it is missing."
+        )
+    return blocks
+
+
+def _row_key(key: tuple[Any, ...]) -> Any:
+    """The rows of ``X[rows, ...]``, which is how scikit-learn spells ``X[rows]``."""
+    kept = [part for part in key if part is not Ellipsis]
+    if len(kept) != 1:
+        raise IndexError(
+            f"A MultimodalArray has one axis, its utterances, but was indexed with "
+            f"{len(kept)}; use X.select(name) for a modality."
+        )
+    return kept[0]
+
+
+def _position(row: int, n: int) -> int:
+    if not -n <= row < n:
+        raise IndexError(f"Row {row} was asked for, but there are {n} utterances.")
+    return row % n
+
+
+def _row_index(key: Any, n: int) -> NDArray[np.intp]:
+    index = np.asarray(key)
+    if index.size == 0:
+        return np.zeros(0, dtype=np.intp)
+    if index.ndim != 1:
+        raise IndexError(f"Rows were given with {index.ndim} dimensions; expected 1.")
+    if index.dtype == bool:
+        if len(index) != n:
+            raise IndexError(f"The mask has {len(index)} entries for {n} utterances.")
+        return np.flatnonzero(index)
+    if not np.issubdtype(index.dtype, np.integer):
+        raise IndexError(
+            f"Rows were given as {index.dtype}; expected integers, booleans or a slice."
+        )
+    bad = index[(index < -n) | (index >= n)]
+    if bad.size:
+        raise IndexError(f"Row {bad[0]} was asked for, but there are {n} utterances.")
+    return np.where(index < 0, index + n, index).astype(np.intp)

@@ -1,0 +1,313 @@
+"""Transformers of utterances: scaling, silence, statistics of segments.
+
+All of them take and give a :class:`~sk_mer.MultimodalArray`, so that they can stand
+in a scikit-learn ``Pipeline`` before a classifier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from .multimodal import MultimodalArray
+from .validation import check_fitted_modalities, quoted
+
+__all__ = ["MultimodalScaler", "SegmentStatistics", "SilenceTrimmer"]
+
+Self = TypeVar("Self", bound="_MultimodalTransformer")
+_STATISTICS = ("mean", "std", "min", "max", "delta")
+
+
+class _MultimodalTransformer(TransformerMixin, BaseEstimator):
+    """Remembers the modalities of ``fit`` and holds later data to them."""
+
+    modalities: Any
+
+    def fit(self: Self, X: Any, y: Any = None) -> Self:
+        """Learn from the training utterances.
+
+        Parameters
+        ----------
+        X : MultimodalArray or mapping of str to array-like
+            Utterances.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a modality that was asked for is missing.
+        """
+        data = _as_multimodal(X)
+        wanted = data.modalities if self.modalities is None else tuple(self.modalities)
+        missing = [name for name in wanted if name not in data]
+        if missing:
+            raise ValueError(
+                f"modalities={list(wanted)} asks for {quoted(missing)}, but X has "
+                f"{quoted(data.modalities)}."
+            )
+        self.n_features_ = data.n_features
+        self.modalities_ = list(wanted)
+        self._learn(data)
+        return self
+
+    def transform(self, X: Any) -> MultimodalArray:
+        """Transform utterances.
+
+        Parameters
+        ----------
+        X : MultimodalArray or mapping of str to array-like
+            Utterances with modalities of ``fit``, all or some.
+
+        Returns
+        -------
+        MultimodalArray
+
+        Raises
+        ------
+        NotFittedError
+            If the transformer is not fitted.
+        ValueError
+            If modalities or feature sizes are not those of ``fit``.
+        """
+        check_is_fitted(self)
+        data = _as_multimodal(X)
+        check_fitted_modalities(data, self.n_features_)
+        changed = {}
+        for name in data.modalities:
+            if name in self.modalities_:
+                changed[name] = self._change(name, data)
+        kept = {name: data._block(name) for name in data.modalities if name not in changed}
+        out = {
+            name: kept[name] if name in kept else changed[name]._block(name)
+            for name in data.modalities
+        }
+        return MultimodalArray._from_blocks(out)
+
+    def _learn(self, X: MultimodalArray) -> None:
+        """What a transformer learns; nothing by default."""
+
+    def _change(self, name: str, X: MultimodalArray) -> MultimodalArray:
+        raise NotImplementedError
+
+
+def _as_multimodal(X: Any) -> MultimodalArray:
+    return (X if isinstance(X, MultimodalArray) else MultimodalArray(X)).trim_padding()
+
+
+class MultimodalScaler(_MultimodalTransformer):
+    """Standardise each feature of each modality over all steps of the training data.
+
+    Padding of dense arrays is left out first, so that its zeros count nowhere. Values
+    that are not finite are left out of the statistics and pass unchanged.
+
+    Parameters
+    ----------
+    modalities : sequence of str or None, default=None
+        Modalities to scale; all by default.
+    with_mean, with_std : bool, default=True
+        Whether to centre, and to divide by the standard deviation.
+
+    Attributes
+    ----------
+    mean_, scale_ : dict of str to ndarray of shape (n_features,)
+        Statistics by modality; 1 stands for the deviation of a constant feature.
+    modalities_ : list of str
+        Modalities that are scaled.
+    n_features_ : dict of str to int
+        Feature sizes of ``fit``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_mer import MultimodalArray
+    >>> from sk_mer.preprocessing import MultimodalScaler
+    >>> X = MultimodalArray(audio=[[[1.0], [3.0]], [[5.0]]])
+    >>> MultimodalScaler().fit_transform(X).values("audio").ravel().round(2).tolist()
+    [-1.22, 0.0, 1.22]
+    """
+
+    def __init__(
+        self, *, modalities: Any = None, with_mean: bool = True, with_std: bool = True
+    ) -> None:
+        self.modalities = modalities
+        self.with_mean = with_mean
+        self.with_std = with_std
+
+    def _learn(self, X: MultimodalArray) -> None:
+        self.mean_, self.scale_ = {}, {}
+        for name in self.modalities_:
+            mean, std = _moments(X, name)
+            self.mean_[name] = mean if self.with_mean else np.zeros_like(mean)
+            std[std < 1e-8 * (1 + np.abs(mean))] = 1.0
+            self.scale_[name] = std if self.with_std else np.ones_like(std)
+
+    def _change(self, name: str, X: MultimodalArray) -> MultimodalArray:
+        values = X.values(name)
+        mean, scale = (a[name].astype(np.float32) for a in (self.mean_, self.scale_))
+        scaled = ((values.astype(np.float32) - mean) / scale).astype(values.dtype)
+        return MultimodalArray.from_ragged({name: (scaled, X.lengths(name))})
+
+
+def _moments(
+    X: MultimodalArray, name: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each feature, chunk by chunk, in float64."""
+    size = X.n_features[name]
+    count, mean, squares = np.zeros(size), np.zeros(size), np.zeros(size)
+    for _, chunk in X._block(name).chunks():
+        values = chunk.steps().astype(np.float64)
+        finite = np.isfinite(values)
+        n = finite.sum(axis=0)
+        total = np.maximum(count + n, 1)
+        own = np.where(finite, values, 0).sum(axis=0) / np.maximum(n, 1)
+        deviation = np.where(finite, values - own, 0)
+        shift = own - mean
+        squares += (deviation**2).sum(axis=0) + shift**2 * count * n / total
+        mean += shift * n / total
+        count += n
+    return mean, np.sqrt(squares / np.maximum(count, 1))
+
+
+class SilenceTrimmer(_MultimodalTransformer):
+    """Leave out the quiet steps at the start and the end of each utterance.
+
+    A step is loud where one feature (of MFCCs the first, which follows the energy)
+    exceeds a share of the way from the utterance's lowest to its highest value.
+    Values are shared, not copied.
+
+    Parameters
+    ----------
+    modalities : sequence of str or None, default=("audio",)
+        Modalities to trim.
+    column : int, default=0
+        Feature that tells loud from quiet.
+    threshold : float, default=0.4
+        Share of the range above which a step is loud.
+
+    Attributes
+    ----------
+    modalities_ : list of str
+        Modalities that are trimmed.
+    n_features_ : dict of str to int
+        Feature sizes of ``fit``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_mer import MultimodalArray
+    >>> from sk_mer.preprocessing import SilenceTrimmer
+    >>> X = MultimodalArray(audio=[np.array([[0.0], [0.1], [5.0], [4.0], [0.0]])])
+    >>> SilenceTrimmer().fit_transform(X)[0]["audio"].ravel().tolist()
+    [5.0, 4.0]
+    """
+
+    def __init__(
+        self, *, modalities: Any = ("audio",), column: int = 0, threshold: float = 0.4
+    ) -> None:
+        self.modalities = modalities
+        self.column = column
+        self.threshold = threshold
+
+    def _change(self, name: str, X: MultimodalArray) -> MultimodalArray:
+        first, length = [], []
+        for utterance in X.select(name):
+            loudness = utterance[name][:, self.column].astype(np.float32)
+            if not loudness.size:
+                first.append(0)
+                length.append(0)
+                continue
+            low, high = loudness.min(), loudness.max()
+            loud = np.flatnonzero(loudness >= low + self.threshold * (high - low))
+            first.append(int(loud[0]))
+            length.append(int(loud[-1] - loud[0] + 1))
+        block = X._block(name).narrowed(np.array(first), np.array(length))
+        return MultimodalArray._from_blocks({name: block})
+
+
+class SegmentStatistics(_MultimodalTransformer):
+    """Sum up each utterance in a few segments: mean, deviation, range, movement.
+
+    Hundreds of frames become a handful of steps with several statistics of each
+    feature, which small data sets can still learn from.
+
+    Parameters
+    ----------
+    modalities : sequence of str or None, default=("audio",)
+        Modalities to sum up.
+    n_segments : int, default=1
+        Steps that an utterance becomes; fewer where it has fewer frames.
+    statistics : sequence of {"mean", "std", "min", "max", "delta"}
+        What to take of each feature in each segment, in this order; ``"delta"`` is the
+        standard deviation of the change from frame to frame. All by default.
+
+    Attributes
+    ----------
+    modalities_ : list of str
+        Modalities that are summed up.
+    n_features_ : dict of str to int
+        Feature sizes of ``fit``, before this step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_mer import MultimodalArray
+    >>> from sk_mer.preprocessing import SegmentStatistics
+    >>> X = MultimodalArray(audio=[np.arange(4.0)[:, None]])
+    >>> step = SegmentStatistics(n_segments=2, statistics=("mean", "max"))
+    >>> step.fit_transform(X)[0]["audio"].tolist()
+    [[0.5, 1.0], [2.5, 3.0]]
+    """
+
+    def __init__(
+        self,
+        *,
+        modalities: Any = ("audio",),
+        n_segments: int = 1,
+        statistics: Sequence[str] = _STATISTICS,
+    ) -> None:
+        self.modalities = modalities
+        self.n_segments = n_segments
+        self.statistics = statistics
+
+    def _learn(self, X: MultimodalArray) -> None:
+        unknown = [name for name in self.statistics if name not in _STATISTICS]
+        if unknown or not self.statistics:
+            raise ValueError(
+                f"statistics={tuple(self.statistics)} was given; expected some of "
+                f"{_STATISTICS}."
+            )
+        if self.n_segments < 1:
+            raise ValueError(f"n_segments={self.n_segments} was given; expected 1 or more.")
+
+    def _change(self, name: str, X: MultimodalArray) -> MultimodalArray:
+        width = X.n_features[name] * len(self.statistics)
+        rows = [self._summed(utterance[name], width) for utterance in X.select(name)]
+        lengths = [len(row) for row in rows]
+        return MultimodalArray.from_ragged({name: (np.concatenate(rows), lengths)})
+
+    def _summed(self, frames: NDArray[Any], width: int) -> NDArray[np.float32]:
+        n_segments = min(self.n_segments, len(frames))
+        if not n_segments:
+            return np.zeros((0, width), dtype=np.float32)
+        parts = np.array_split(frames.astype(np.float32), n_segments)
+        return np.stack([self._statistics_of(part) for part in parts])
+
+    def _statistics_of(self, part: NDArray[np.float32]) -> NDArray[np.float32]:
+        found = []
+        for name in self.statistics:
+            if name == "delta":
+                steps = np.diff(part, axis=0) if len(part) > 1 else np.zeros_like(part)
+                found.append(steps.std(axis=0))
+            else:
+                found.append(getattr(part, name)(axis=0))
+        return np.concatenate(found)

@@ -1,0 +1,306 @@
+"""The life of the skorch net: built, trained with early stopping, trimmed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+from skorch import NeuralNet
+from skorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    GradientNormClipping,
+    LRScheduler,
+)
+from skorch.helper import predefined_split
+from skorch.history import History
+from torch import nn
+
+from .batching import BatchIterator, MultimodalDataset
+from .metrics import weighted_accuracies
+from .validation import to_indicators
+
+__all__ = ["train_net"]
+
+_PLATEAU_FACTOR = 0.1
+_PLATEAU_PATIENCE = 5
+
+
+class ValidationWeightedAccuracy(Callback):
+    """Records the mean weighted accuracy of each epoch, from logits already computed.
+
+    Parameters
+    ----------
+    thresholds : ndarray of shape (n_labels,) or None
+        Of multi-label probabilities; None where the highest logit wins.
+    """
+
+    def __init__(self, thresholds: NDArray[np.float64] | None) -> None:
+        self.thresholds = thresholds
+
+    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        self.logits_: list[NDArray[Any]] = []
+        self.targets_: list[NDArray[Any]] = []
+
+    def on_batch_end(
+        self, net: NeuralNet, batch: Any = None, training: bool = False, **kwargs: Any
+    ) -> None:
+        if not training:
+            self.logits_.append(kwargs["y_pred"].detach().cpu().numpy())
+            self.targets_.append(batch[1].cpu().numpy())
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        logits, targets = np.concatenate(self.logits_), np.concatenate(self.targets_)
+        n_labels = logits.shape[1]
+        if self.thresholds is None:
+            guess = to_indicators(logits.argmax(axis=1), n_labels)
+        else:
+            guess = expit(logits) > self.thresholds
+        by_label = weighted_accuracies(to_indicators(targets, n_labels), guess)
+        net.history.record("valid_weighted_accuracy", float(np.nanmean(by_label)))
+
+
+class EpochProgress(Callback):
+    """Tells scikit-learn's callbacks of each epoch.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is being fitted.
+    context : CallbackContext
+        Its task; the epochs are subtasks.
+    """
+
+    def __init__(self, estimator: Any, context: Any) -> None:
+        self.estimator = estimator
+        self.context = context
+
+    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        self.epoch_ = self.context.subcontext(task_name="epoch")
+        self.epoch_.call_on_fit_task_begin(estimator=self.estimator)
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        if self.epoch_.call_on_fit_task_end(estimator=self.estimator):
+            raise KeyboardInterrupt  # skorch's word for "stop and keep what is learned"
+
+
+@contextmanager
+def forked_seed(seed: int, device: str) -> Iterator[None]:
+    """Seed torch inside, and leave its global state outside as it was."""
+    cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(seed)
+        yield
+
+
+def check_device(device: str) -> None:
+    """Refuse devices that this machine lacks."""
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise ValueError(
+            f"device={device!r} is no torch device; expected 'cpu', 'cuda', 'mps' ..."
+        ) from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device={device!r} was asked for, but torch finds no CUDA device here; "
+            "use device='cpu'."
+        )
+
+
+def check_net_params(net_params: Mapping[str, Any] | None) -> None:
+    """Refuse arguments that skorch's net would not know."""
+    known = set(inspect.signature(NeuralNet.__init__).parameters) - {"self", "kwargs"}
+    for name in net_params or {}:
+        if name.partition("__")[0] not in known:
+            raise ValueError(
+                f"net_params has {name!r}, which skorch.NeuralNet does not take; "
+                "expected names such as 'callbacks' or 'optimizer__weight_decay'."
+            )
+
+
+def train_net(
+    estimator: Any,
+    module: nn.Module,
+    criterion: nn.Module,
+    train: MultimodalDataset,
+    valid: MultimodalDataset | None,
+    *,
+    seed: int,
+    thresholds: NDArray[np.float64] | None,
+    context: Any,
+) -> tuple[NeuralNet, History]:
+    """Train a module; the net that comes back predicts and holds no data.
+
+    Parameters
+    ----------
+    estimator : BaseMultimodalClassifier
+        Whose parameters to follow.
+    module, criterion : Module
+        What to train, and the loss.
+    train, valid : MultimodalDataset
+        `valid` None: no early stopping, the last weights stay.
+    seed : int
+        Of the order of batches.
+    thresholds : ndarray or None
+        See :class:`ValidationWeightedAccuracy`.
+    context : CallbackContext
+        scikit-learn's, for progress.
+
+    Returns
+    -------
+    net : NeuralNet
+        Trimmed for prediction.
+    history : History
+        Of the training.
+    """
+    callbacks = [
+        *_scoring(valid, thresholds),
+        ("progress", EpochProgress(estimator, context)),
+        ("clip", GradientNormClipping(estimator.clip_norm)),
+        (
+            "plateau",
+            LRScheduler(
+                "ReduceLROnPlateau",
+                monitor="train_loss" if valid is None else "valid_loss",
+                factor=_PLATEAU_FACTOR,
+                patience=_PLATEAU_PATIENCE,
+            ),
+        ),
+        *_stopping(valid, estimator.patience),
+    ]
+    net = make_net(
+        estimator,
+        module,
+        criterion=criterion,
+        train_split=None if valid is None else predefined_split(valid),
+        iterator_train__seed=seed,
+        callbacks=callbacks,
+    )
+    net.fit(train)
+    history, net.history_ = net.history, History()
+    net.trim_for_prediction()
+    return net, history
+
+
+def _scoring(
+    valid: MultimodalDataset | None, thresholds: NDArray[np.float64] | None
+) -> list[tuple[str, Callback]]:
+    if valid is None or not _can_score(valid):
+        return []
+    return [("weighted_accuracy", ValidationWeightedAccuracy(thresholds))]
+
+
+def _stopping(
+    valid: MultimodalDataset | None, patience: int | None
+) -> list[tuple[str, Callback]]:
+    if valid is None:
+        return []
+    if _can_score(valid):
+        monitor: dict[str, Any] = {
+            "monitor": "valid_weighted_accuracy",
+            "lower_is_better": False,
+        }
+    else:
+        monitor = {"monitor": "valid_loss"}
+    never = -1  # misses are counted up from 0
+    return [
+        (
+            "early_stopping",
+            EarlyStopping(
+                **monitor,
+                patience=never if patience is None else patience,
+                threshold=0.0,
+                load_best=True,
+            ),
+        )
+    ]
+
+
+def _can_score(valid: MultimodalDataset) -> bool:
+    """Whether some label has both positives and negatives among the validation rows."""
+    y = valid.y if valid.y.ndim == 2 else valid.y[:, None]
+    return bool((y != y[:1]).any())
+
+
+def make_net(estimator: Any, module: nn.Module, **arguments: Any) -> NeuralNet:
+    """A skorch net with the estimator's settings; `net_params` have the last word."""
+    own: dict[str, Any] = {
+        "criterion": nn.BCEWithLogitsLoss(),
+        "optimizer": torch.optim.Adam,
+        "lr": estimator.lr,
+        "max_epochs": estimator.max_epochs,
+        "batch_size": estimator.batch_size,
+        "iterator_train": BatchIterator,
+        "iterator_valid": BatchIterator,
+        "device": estimator.device,
+        "verbose": estimator.verbose,
+        **arguments,
+    }
+    given = dict(estimator.net_params or {})
+    callbacks = [*own.pop("callbacks", []), *_named(given.pop("callbacks", []))]
+    return NeuralNet(module, **{**own, **given}, callbacks=callbacks)
+
+
+def _named(callbacks: Any) -> list[Any]:
+    return list(callbacks.items()) if isinstance(callbacks, Mapping) else list(callbacks)
+
+
+def prediction_net(estimator: Any, module: nn.Module) -> NeuralNet:
+    """A net around a module whose weights are already there."""
+    net = make_net(estimator, module).initialize()
+    net.trim_for_prediction()
+    return net
+
+
+def make_criterion(
+    encoded: NDArray[Any], names: tuple[Any, ...], pos_weight: Any
+) -> nn.Module:
+    """Binary cross-entropy for columns of labels, cross-entropy for classes.
+
+    ``"balanced"`` weighs the positives of a label by negatives / positives over the
+    training rows (section 5 of the MTE paper), or a class by the inverse of its
+    frequency.
+    """
+    indicators = to_indicators(encoded, len(names))
+    weights = _weights(indicators, names, pos_weight, multilabel=encoded.ndim == 2)
+    loss: Callable[..., nn.Module] = nn.CrossEntropyLoss
+    if encoded.ndim == 2:
+        return nn.BCEWithLogitsLoss(pos_weight=weights)
+    return loss(weight=weights)
+
+
+def _weights(
+    indicators: NDArray[np.bool_],
+    names: tuple[Any, ...],
+    pos_weight: Any,
+    *,
+    multilabel: bool,
+) -> torch.Tensor | None:
+    if pos_weight is None:
+        return None
+    n_positive = indicators.sum(axis=0)
+    if isinstance(pos_weight, str):
+        total = len(indicators)
+        wanted = (
+            total - n_positive if multilabel else np.full(len(names), total / len(names))
+        )
+        # A label without positives among the rows left for training keeps weight 1.
+        usable = (n_positive > 0) & (wanted > 0)
+        weights = np.divide(wanted, n_positive, out=np.ones(len(names)), where=usable)
+    elif isinstance(pos_weight, Mapping):
+        weights = np.array([pos_weight.get(name, 1.0) for name in names], dtype=float)
+    else:
+        weights = np.asarray(pos_weight, dtype=float)
+    if weights.shape != (len(names),) or not (weights > 0).all():
+        raise ValueError(
+            f"pos_weight={pos_weight!r} was given; expected 'balanced', None, or one "
+            f"positive number for each of the {len(names)} labels."
+        )
+    return torch.tensor(weights, dtype=torch.float32)
