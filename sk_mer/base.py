@@ -182,6 +182,8 @@ class BaseMultimodalClassifier(CallbackSupportMixin, FittedMultimodalClassifier)
         criterion = make_criterion(train[1].encoded, targets.names, self.pos_weight)
         seed = int(rng.randint(np.iinfo(np.int32).max))
         windows = self._windows(data)
+        zero = self.handle_nonfinite == "zero"
+        nonfinite = {m: data.count_nonfinite(m) if zero else 0 for m in data.modalities}
         with forked_seed(seed, self.device):
             module = self._make_module(data.n_features, space)
             net, history = self._train(
@@ -195,7 +197,7 @@ class BaseMultimodalClassifier(CallbackSupportMixin, FittedMultimodalClassifier)
         self.n_features_ = data.n_features
         self.modalities_ = list(data.modalities)
         self.multilabel_ = targets.multilabel
-        self.n_nonfinite_ = {n: data.count_nonfinite(n) for n in data.modalities}
+        self.n_nonfinite_ = nonfinite
         self._n_steps = windows
         self._has_vectors = space.vectors is not None
         self._seen_names = space.names

@@ -124,7 +124,7 @@ def vectors_of(source: Any, recipes: Mapping[Any, Any]) -> dict[Any, NDArray[np.
     wanted = unique(
         word for recipe in recipes.values() if _is_words(recipe) for word in recipe
     )
-    found = _look_up(source, wanted) if wanted else {}
+    found = look_up(source, wanted) if wanted else {}
     missing = [word for word in wanted if word not in found]
     if missing:
         raise ValueError(_missing_words(source, missing))
@@ -266,7 +266,8 @@ def _rows_of_array(source: ArrayLike, names: list[Any]) -> dict[Any, Any]:
     return dict(zip(names, table, strict=True))
 
 
-def _look_up(source: Any, words: list[Any]) -> dict[Any, Any]:
+def look_up(source: Any, words: list[Any]) -> dict[Any, Any]:
+    """Vectors of those words that a source has; an array has none."""
     if isinstance(source, Mapping):
         return {word: source[word] for word in words if word in source}
     if is_keyed_vectors(source):

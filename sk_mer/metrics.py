@@ -345,7 +345,7 @@ class _LabelScorer:
         if hasattr(y, "columns"):
             names = list(y.columns)
         else:
-            names = list(getattr(estimator, "labels_", getattr(estimator, "classes_", [])))
+            names = _label_names(estimator)
         if self.label not in names:
             raise ValueError(
                 f"The scorer is for label {self.label!r}, but the labels are "
@@ -358,11 +358,19 @@ class _LabelScorer:
         return f"<scorer: {self.metric.__name__}{of}>"
 
 
+def _label_accuracy(
+    y_true: ArrayLike, y_pred: ArrayLike, *, average: str | None = "macro"
+) -> float | NDArray[np.float64]:
+    truth, guess = _indicators(y_true, y_pred)
+    return _average((truth == guess).mean(axis=0), average, "Accuracy")
+
+
 _METRICS: dict[str, tuple[Callable[..., Any], bool]] = {
     "weighted_accuracy": (weighted_accuracy_score, False),
     "roc_auc": (label_auc_score, True),
     "f1": (positive_f1_score, False),
     "weighted_f1": (weighted_f1_score, False),
+    "accuracy": (_label_accuracy, False),
 }
 
 
@@ -371,7 +379,7 @@ def make_label_scorer(metric: str, label: Any = None) -> _LabelScorer:
 
     Parameters
     ----------
-    metric : {"weighted_accuracy", "roc_auc", "f1", "weighted_f1"}
+    metric : {"weighted_accuracy", "roc_auc", "f1", "weighted_f1", "accuracy"}
         What to score.
     label : object, optional
         Name of one label; the mean over labels by default.
@@ -400,15 +408,15 @@ def make_label_scorer(metric: str, label: Any = None) -> _LabelScorer:
     return _LabelScorer(function, needs_scores=needs_scores, label=label)
 
 
-def _exact_accuracy(
-    y_true: NDArray[Any], y_pred: NDArray[Any], *, average: str | None = "macro"
-) -> Any:
-    by_label = (y_true == y_pred).mean(axis=0)
-    return by_label if average is None else by_label.mean()
+def _label_names(estimator: Any) -> list[Any]:
+    """Labels of an estimator, or of the one inside a pipeline or a search."""
+    inner = getattr(estimator, "best_estimator_", estimator)
+    inner = inner.steps[-1][1] if hasattr(inner, "steps") else inner
+    return list(getattr(inner, "labels_", inner.classes_))
 
 
 weighted_accuracy_scorer = make_label_scorer("weighted_accuracy")
 roc_auc_scorer = make_label_scorer("roc_auc")
 f1_scorer = make_label_scorer("f1")
 weighted_f1_scorer = make_label_scorer("weighted_f1")
-accuracy_scorer = _LabelScorer(_exact_accuracy)
+accuracy_scorer = make_label_scorer("accuracy")

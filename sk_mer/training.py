@@ -185,8 +185,14 @@ def train_net(
     )
     net.fit(train)
     history, net.history_ = net.history, History()
-    net.trim_for_prediction()
+    _trim(net)
     return net, history
+
+
+def _trim(net: NeuralNet) -> None:
+    """Leave what prediction needs; the module, held twice, would be saved twice."""
+    net.trim_for_prediction()
+    net.module = type(net.module_)
 
 
 def _scoring(
@@ -255,7 +261,7 @@ def _named(callbacks: Any) -> list[Any]:
 def prediction_net(estimator: Any, module: nn.Module) -> NeuralNet:
     """A net around a module whose weights are already there."""
     net = make_net(estimator, module).initialize()
-    net.trim_for_prediction()
+    _trim(net)
     return net
 
 

@@ -1,0 +1,55 @@
+# Every target makes and uses its own .venv; CI runs these very targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TESTS ?=
+DATA ?=
+
+.PHONY: demo test lint types docs bench clean
+.DEFAULT_GOAL := help
+
+help:  ## Show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+# torch goes first, by itself: a later request for "torch" is then already met.
+$(BIN)/python: constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check $$(grep '^torch' constraints.txt)
+	@touch $@
+
+$(VENV)/.demo: $(BIN)/python pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plot,progress]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.demo
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.demo
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lint]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.demo
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
+demo: $(VENV)/.demo  ## Train MTE and ask for unseen emotions; DATA=folder for real data
+	$(BIN)/python examples/demo $(if $(DATA),--data $(DATA)) $(ARGS)
+
+test: $(VENV)/.test  ## Run the tests with coverage
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=95 $(TESTS)
+
+lint: $(VENV)/.lint  ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(VENV)/.docs  ## Build the pages; a warning is an error
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	@echo "Open docs/_build/html/index.html"
+
+bench: $(VENV)/.demo  ## Measure speed and memory as ratios
+	$(BIN)/python benchmarks/label_vectors.py
+
+clean:  ## Remove what the targets made
+	rm -rf $(VENV) docs/_build docs/auto_examples docs/generated demo_output

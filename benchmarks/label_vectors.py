@@ -1,0 +1,86 @@
+"""Six words out of a 400,000 x 300 vector file: load_label_vectors against gensim.
+
+Each route runs in a process of its own, in turn, so that peak memory is its own too;
+what is compared is the memory that a route adds to that of a process with the same
+imports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+N_WORDS, N_VALUES, N_PAIRS = 400_000, 300, 3
+# Spread over the file, the last word at its very end.
+ASKED = [f"word{k}" for k in (10, 5_000, 40_000, 120_000, 250_000, N_WORDS - 1)]
+
+
+def write(path: Path, n_words: int) -> None:
+    """A GloVe text file with a word2vec header, five digits a number."""
+    rng = np.random.default_rng(0)
+    with path.open("w") as stream:
+        stream.write(f"{n_words} {N_VALUES}\n")
+        for first in range(0, n_words, 1000):
+            block = rng.normal(size=(min(1000, n_words - first), N_VALUES)).astype(str)
+            for k, row in enumerate(block):
+                stream.write(f"word{first + k} {' '.join(v[:8] for v in row)}\n")
+
+
+def measure(route: str, path: str) -> None:
+    """Run one route and print its seconds and the megabytes that it added."""
+    from gensim.models import KeyedVectors
+
+    from sk_mer import load_label_vectors
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.perf_counter()
+    if route == "gensim":
+        keyed = KeyedVectors.load_word2vec_format(path)
+        vectors = {word: keyed[word] for word in ASKED}
+    else:
+        vectors = load_label_vectors(path, ASKED)
+    seconds = time.perf_counter() - started
+    added = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    check = float(sum(vector.sum() for vector in vectors.values()))
+    print(json.dumps({"seconds": seconds, "megabytes": added, "check": check}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--route", choices=["gensim", "sk_mer"], help=argparse.SUPPRESS)
+    parser.add_argument("--path", help=argparse.SUPPRESS)
+    parser.add_argument("--words", type=int, default=N_WORDS)
+    options = parser.parse_args()
+    if options.route:
+        measure(options.route, options.path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "vectors.txt"
+        write(path, options.words)
+        print(f"{options.words:,} words of {N_VALUES} values, {path.stat().st_size / 1e9:.2f} GB")
+        times, memory = [], []
+        for _ in range(N_PAIRS):
+            found = {}
+            for route in ("gensim", "sk_mer"):
+                command = [sys.executable, __file__, "--route", route, "--path", str(path)]
+                out = subprocess.run(command, capture_output=True, text=True, check=True)
+                found[route] = json.loads(out.stdout.splitlines()[-1])
+            assert abs(found["gensim"]["check"] - found["sk_mer"]["check"]) < 1e-3
+            times.append(found["gensim"]["seconds"] / found["sk_mer"]["seconds"])
+            memory.append(found["sk_mer"]["megabytes"] / found["gensim"]["megabytes"])
+            print({route: {k: round(v, 2) for k, v in f.items()} for route, f in found.items()})
+    print(f"faster: {statistics.median(times):.1f}x (from {min(times):.1f} to {max(times):.1f})")
+    print(f"peak memory added: {statistics.median(memory):.2%} (at most {max(memory):.2%})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""GoEmotions: comments with 27 emotions, every third of them never seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from report import mean_and_spread, show
+from words import words_for
+
+from sk_mer import MTEClassifier, MultimodalArray
+from sk_mer import load_label_vectors
+from sk_mer.feature_extraction import WordVectorSequences
+from sk_mer.metrics import label_auc_score
+
+SETTINGS = {
+    "num_layers": 1,
+    "lr": 1e-3,
+    "batch_size": 128,
+    "max_epochs": 4,
+    "clip_norm": 1.0,
+    "hidden_sizes": (300, 200, 100),
+}
+MAX_STEPS = 30
+
+
+def load(folder: Path, split: str) -> tuple[pd.Series, pd.DataFrame]:
+    """Comments and one column an emotion; neutral, which names none, is left out."""
+    names = (folder / "labels.txt").read_text().split()
+    rows = pd.read_csv(
+        folder / f"{split}.tsv", sep="\t", header=None, names=["text", "ids", "id"], quoting=3
+    )
+    y = pd.DataFrame(0, index=rows.index, columns=names)
+    for row, ids in rows["ids"].astype(str).items():
+        for k in ids.split(","):
+            y.loc[row, names[int(k)]] = 1
+    return rows["text"], y.drop(columns="neutral")
+
+
+def with_words(X: MultimodalArray, y: pd.DataFrame) -> tuple[MultimodalArray, pd.DataFrame]:
+    """Leave out comments none of whose words has a vector, and say how many."""
+    kept = X.lengths("text") > 0
+    print(f"  {(~kept).sum()} of {len(kept)} comments have no known word and are left out")
+    return X[kept], y[kept]
+
+
+def run(data: Path, output: Path, n_seeds: int, n_jobs: int) -> None:
+    print("\nGoEmotions")
+    glove = data / "glove" / "glove.840B.300d.subset.txt"
+    comments, y = load(data / "goemotions", "train")
+    emotions = list(y.columns)
+    unseen = emotions[::3]
+    seen = [name for name in emotions if name not in unseen]
+    words = words_for(emotions, glove)
+    extractor = WordVectorSequences(glove, max_steps=MAX_STEPS).fit(comments)
+    print(f"  {extractor.oov_rate_:.1%} of the words have no vector here")
+    print(f"  never seen: {', '.join(unseen)}")
+
+    X, y = with_words(extractor.transform(comments), y)
+    kept = (y[unseen].sum(axis=1) == 0).to_numpy()
+    print(f"  {(~kept).sum()} training comments with an unseen emotion are left out")
+    valid_comments, y_valid = load(data / "goemotions", "dev")
+    X_valid, y_valid = with_words(extractor.transform(valid_comments), y_valid)
+    valid_kept = (y_valid[unseen].sum(axis=1) == 0).to_numpy()
+    test_comments, y_test = load(data / "goemotions", "test")
+    X_test, y_test = with_words(extractor.transform(test_comments), y_test)
+
+    scores = []
+    for seed in range(n_seeds):
+        model = MTEClassifier(
+            label_vectors=load_label_vectors(glove, words), random_state=seed, verbose=1, **SETTINGS
+        ).fit(
+            X[kept], y[seen][kept], X_val=X_valid[valid_kept], y_val=y_valid[seen][valid_kept]
+        )
+        proba = model.set_labels(emotions).predict_proba(X_test)
+        auc = pd.Series(label_auc_score(y_test, proba, average=None), index=emotions)
+        scores.append(auc)
+    _show(pd.DataFrame(scores), seen, unseen, output)
+
+
+def _show(auc: pd.DataFrame, seen: list[str], unseen: list[str], output: Path) -> None:
+    means = pd.DataFrame(
+        {"seen, macro": auc[seen].mean(axis=1), "zero-shot, macro": auc[unseen].mean(axis=1)}
+    )
+    table = pd.concat([mean_and_spread(means), mean_and_spread(auc[unseen])]).to_frame("AUC")
+    show(
+        f"GoEmotions, text: {len(seen)} emotions trained, {len(unseen)} never seen",
+        table,
+        output / "goemotions.csv",
+    )

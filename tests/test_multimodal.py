@@ -1,0 +1,332 @@
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+from scipy.sparse import csr_array, dok_array
+from sklearn.model_selection import GroupKFold, train_test_split
+
+from sk_mer import MultimodalArray
+
+
+@pytest.fixture
+def ragged(rng):
+    return MultimodalArray(
+        text=[rng.normal(size=(n, 3)) for n in (4, 2, 5, 1)],
+        audio=[rng.normal(size=(9, 2)), None, rng.normal(size=(7, 2)), np.zeros((0, 2))],
+    )
+
+
+class TestConstruction:
+    def test_list_of_sequences(self, ragged):
+        assert len(ragged) == 4
+        assert ragged.shape == (4,)
+        assert ragged.ndim == 1
+        assert ragged.size == 4
+        assert ragged.modalities == ("text", "audio")
+        assert ragged.n_features == {"text": 3, "audio": 2}
+        np.testing.assert_array_equal(ragged.lengths("text"), [4, 2, 5, 1])
+        np.testing.assert_array_equal(ragged.lengths("audio"), [9, 0, 7, 0])
+
+    def test_object_array_of_sequences(self):
+        rows = np.empty(2, dtype=object)
+        rows[:] = [np.ones((1, 2)), np.ones((3, 2))]
+        np.testing.assert_array_equal(MultimodalArray(text=rows).lengths("text"), [1, 3])
+
+    def test_matrix_is_one_step(self):
+        X = MultimodalArray(text=np.eye(3))
+        np.testing.assert_array_equal(X.lengths("text"), [1, 1, 1])
+        np.testing.assert_array_equal(X[1]["text"], [[0, 1, 0]])
+
+    def test_nested_lists(self):
+        X = MultimodalArray(audio=[[[1.0], [3.0]], [[5.0]]])
+        np.testing.assert_array_equal(X.lengths("audio"), [2, 1])
+        assert MultimodalArray(audio=[[1.0, 2.0], [3.0, 4.0]]).lengths("audio").tolist() == [1, 1]
+
+    def test_dense_with_lengths_keeps_no_padding(self, rng):
+        dense = rng.normal(size=(3, 5, 2)).astype(np.float32)
+        X = MultimodalArray(text=dense, lengths=[5, 1, 3])
+        assert X.values("text").shape == (9, 2)
+        np.testing.assert_array_equal(X[2]["text"], dense[2, :3])
+
+    def test_lengths_by_modality(self, rng):
+        dense = rng.normal(size=(2, 4, 2))
+        X = MultimodalArray(text=dense, audio=dense, lengths={"audio": [1, 2]})
+        assert X.lengths("text").tolist() == [4, 4]
+        assert X.lengths("audio").tolist() == [1, 2]
+
+    def test_any_names(self):
+        X = MultimodalArray({"heart.rate": np.eye(2), "type": np.eye(2)})
+        assert X.modalities == ("heart.rate", "type")
+        assert "type" in X
+
+    def test_from_ragged(self, rng):
+        values = rng.normal(size=(6, 2)).astype(np.float32)
+        X = MultimodalArray.from_ragged(audio=(values, [2, 0, 4]))
+        np.testing.assert_array_equal(X[2]["audio"], values[2:])
+        assert np.shares_memory(X.values("audio"), values)
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({}, "No modality"),
+            ({"text": np.eye(3), "audio": np.eye(2)}, "different numbers of utterances"),
+            ({"text": np.zeros(3)}, "1 dimensions"),
+            ({"text": np.zeros((1, 2, 3, 4))}, "4 dimensions"),
+            ({"text": [np.zeros((2, 3)), np.zeros((2, 4))]}, "different feature sizes"),
+            ({"text": [np.zeros((2, 3)), np.zeros(3)]}, "row 1 has 1 dimensions"),
+            ({"text": [None, None]}, "missing in every row"),
+            ({"text": np.zeros((2, 3, 1)), "lengths": [1]}, "lengths of modality 'text'"),
+            ({"text": np.zeros((2, 3, 1)), "lengths": [1, 4]}, "reach 4"),
+            ({"text": np.zeros((2, 3, 1)), "lengths": [1, -1]}, "at least 0"),
+            ({"text": np.zeros((2, 3, 1)), "lengths": {"tezt": [1, 1]}}, "'tezt'"),
+            ({"text": [np.zeros((2, 3))], "lengths": [1]}, "have their own"),
+        ],
+    )
+    def test_bad_values(self, arguments, message):
+        with pytest.raises(ValueError, match=message):
+            MultimodalArray(**arguments)
+
+    @pytest.mark.parametrize("sparse", [csr_array, dok_array])
+    def test_sparse(self, sparse):
+        with pytest.raises(TypeError, match="sparse"):
+            MultimodalArray(text=sparse(np.eye(3)))
+
+    @pytest.mark.parametrize("dtype", [complex, "U3", object])
+    def test_not_real_numbers(self, dtype):
+        with pytest.raises(TypeError, match="expected real numbers"):
+            MultimodalArray(text=np.ones((2, 2)).astype(dtype))
+
+    def test_from_ragged_bad(self):
+        with pytest.raises(ValueError, match="add up to 3"):
+            MultimodalArray.from_ragged(text=(np.ones((4, 1)), [1, 2]))
+        with pytest.raises(ValueError, match="1 dimensions"):
+            MultimodalArray.from_ragged(text=(np.ones(4), [1, 3]))
+
+
+class TestMemory:
+    def test_rows_share_memory(self, ragged):
+        for rows in (slice(1, 3), [0, 2], np.array([True, False, True, False])):
+            view = ragged[rows]
+            assert np.shares_memory(view[0]["text"], ragged.values("text"))
+        deep = ragged[1:][::2][[0]]
+        assert np.shares_memory(deep.values("text"), ragged.values("text"))
+
+    def test_selecting_shares_memory(self, ragged):
+        assert np.shares_memory(ragged.select("text").values("text"), ragged.values("text"))
+
+    def test_array_is_used_as_it_is(self, rng):
+        dense = rng.normal(size=(3, 5, 2)).astype(np.float32)
+        assert np.shares_memory(MultimodalArray(text=dense).values("text"), dense)
+
+    def test_float16_stays(self, rng):
+        half = rng.normal(size=(3, 5, 2)).astype(np.float16)
+        X = MultimodalArray(text=half, audio=list(half), vision=half.astype(np.float64))
+        assert X.values("text").dtype == np.float16
+        assert X.values("audio").dtype == np.float16
+        assert X.values("vision").dtype == np.float32
+        assert X.padded("text").dtype == np.float16
+        assert "float16" in repr(X)
+
+    @pytest.mark.parametrize("lengths", [None, [5, 2, 1]])
+    def test_memory_map_stays(self, tmp_path, rng, lengths):
+        dense = rng.normal(size=(3, 5, 2)).astype(np.float32)
+        np.save(tmp_path / "text.npy", dense)
+        mapped = np.load(tmp_path / "text.npy", mmap_mode="r")
+        X = MultimodalArray(text=mapped, lengths=lengths)
+        assert isinstance(X._blocks["text"].values, np.memmap)
+        assert np.shares_memory(X[1:][0]["text"], mapped)
+        np.testing.assert_array_equal(X[2]["text"], dense[2, : (lengths or [5] * 3)[2]])
+
+    def test_flat_memory_map_stays(self, tmp_path, rng):
+        np.save(tmp_path / "audio.npy", rng.normal(size=(6, 2)).astype(np.float16))
+        mapped = np.load(tmp_path / "audio.npy", mmap_mode="r")
+        X = MultimodalArray.from_ragged(audio=(mapped, [4, 2]))
+        assert np.shares_memory(X[1:].values("audio"), mapped)
+
+    def test_copy_is_compact(self, ragged):
+        copied = ragged[[2, 0]].copy()
+        assert copied.nbytes < ragged.nbytes
+        assert not np.shares_memory(copied.values("text"), ragged.values("text"))
+        np.testing.assert_array_equal(copied[0]["audio"], ragged[2]["audio"])
+
+
+class TestIndexing:
+    @pytest.mark.parametrize("row", [2, -2, np.int64(2), np.uint8(2)])
+    def test_integer_gives_an_utterance(self, ragged, row):
+        assert set(ragged[row]) == {"text", "audio"}
+        assert ragged[row]["text"].shape == (5, 3)
+
+    def test_missing_modality_has_no_steps(self, ragged):
+        assert ragged[1]["audio"].shape == (0, 2)
+
+    @pytest.mark.parametrize(
+        ("key", "rows"),
+        [
+            (slice(None, None, -1), [3, 2, 1, 0]),
+            ([3, -4], [3, 0]),
+            (np.array([1, 1]), [1, 1]),
+            ([False, True, False, True], [1, 3]),
+            ([], []),
+            (([1, 2], Ellipsis), [1, 2]),
+        ],
+    )
+    def test_views(self, ragged, key, rows):
+        view = ragged[key]
+        assert len(view) == len(rows)
+        for got, row in zip(view, rows, strict=True):
+            np.testing.assert_array_equal(got["text"], ragged[row]["text"])
+            np.testing.assert_array_equal(got["audio"], ragged[row]["audio"])
+
+    @pytest.mark.parametrize(
+        "key", [4, -5, [0, 4], [True], [0.5], [[0, 1]], (0, 1), np.array(["text"])]
+    )
+    def test_bad_keys(self, ragged, key):
+        with pytest.raises(IndexError):
+            ragged[key]
+
+    def test_iteration_yields_utterances(self, ragged):
+        assert [u["text"].shape[0] for u in ragged] == [4, 2, 5, 1]
+
+    def test_unknown_modality(self, ragged):
+        for ask in (ragged.select, ragged.drop, ragged.lengths, ragged.padded, ragged.values):
+            with pytest.raises(ValueError, match="no modality 'smell'"):
+                ask("smell")
+        with pytest.raises(ValueError, match="name at least one"):
+            ragged.drop("text", "audio")
+
+    def test_drop(self, ragged):
+        assert ragged.drop("text").modalities == ("audio",)
+
+
+class TestDense:
+    def test_padded_sides(self, ragged):
+        right, left = ragged.padded("text"), ragged.padded("text", side="left")
+        assert right.shape == (4, 5, 3)
+        np.testing.assert_array_equal(right[1, :2], ragged[1]["text"])
+        assert not right[1, 2:].any()
+        np.testing.assert_array_equal(left[1, -2:], ragged[1]["text"])
+        assert not left[1, :-2].any()
+
+    def test_padded_cuts(self, ragged):
+        cut = ragged.padded("text", 3)
+        np.testing.assert_array_equal(cut[2], ragged[2]["text"][:3])
+        np.testing.assert_array_equal(
+            ragged.padded("text", 3, side="left")[2], ragged[2]["text"][:3]
+        )
+
+    def test_bad_side(self, ragged):
+        with pytest.raises(ValueError, match="'right' or 'left'"):
+            ragged.padded("text", side="top")
+
+    def test_no_numpy_array(self, ragged):
+        with pytest.raises(TypeError, match="ragged"):
+            np.asarray(ragged)
+
+    def test_nonfinite_count(self, monkeypatch):
+        monkeypatch.setattr("sk_mer._blocks._CHUNK_STEPS", 3)
+        rows = [np.zeros((2, 2)) for _ in range(5)]
+        rows[3][1] = [np.nan, np.inf]
+        rows[4][0, 0] = -np.inf
+        X = MultimodalArray(audio=rows)
+        assert X.count_nonfinite("audio") == 3
+        assert X._block("audio").nonfinite() == (3, 3)
+        assert X[:3].count_nonfinite("audio") == 0
+
+
+class TestPadding:
+    def test_both_sides(self):
+        content = [np.array([[1.0], [0.0], [2.0]]), np.array([[3.0]])]
+        left, right = np.zeros((2, 4, 1)), np.zeros((2, 4, 1))
+        for i, c in enumerate(content):
+            left[i, 4 - len(c) :] = c
+            right[i, : len(c)] = c
+        for dense in (left, right):
+            trimmed = MultimodalArray(text=dense).trim_padding()
+            for got, expected in zip(trimmed, content, strict=True):
+                np.testing.assert_array_equal(got["text"], expected)
+
+    def test_aligned_modalities_are_trimmed_together(self):
+        text = np.array([[[1.0], [2.0], [0.0]]])
+        vision = np.array([[[5.0], [0.0], [0.0]]])
+        X = MultimodalArray(text=text, vision=vision).trim_padding()
+        assert X.lengths("vision").tolist() == [2]  # a lost face is not padding
+
+    def test_different_windows_are_trimmed_apart(self):
+        X = MultimodalArray(
+            text=np.array([[[1.0], [0.0]]]), audio=np.array([[[1.0], [2.0], [0.0]]])
+        ).trim_padding()
+        assert X.lengths("text").tolist() == [1]
+        assert X.lengths("audio").tolist() == [2]
+
+    def test_absent_modality(self):
+        X = MultimodalArray(text=np.ones((1, 3, 1)), vision=np.zeros((1, 3, 1)))
+        assert X.trim_padding().lengths("vision").tolist() == [0]
+        assert X.trim_padding(keep_empty=True).lengths("vision").tolist() == [3]
+
+    def test_given_lengths_and_single_steps_are_left_alone(self):
+        X = MultimodalArray(text=[np.zeros((2, 1))], audio=np.zeros((1, 4)))
+        assert X.trim_padding().lengths("text").tolist() == [2]
+        assert X.trim_padding().lengths("audio").tolist() == [1]
+
+    def test_trimming_shares_memory(self):
+        dense = np.eye(4, dtype=np.float32)[None]
+        X = MultimodalArray(text=dense).trim_padding()
+        assert np.shares_memory(X.values("text"), dense)
+
+
+class TestConcatenate:
+    def test_rows(self, ragged):
+        joined = MultimodalArray.concatenate([ragged[2:], ragged[:1]])
+        assert joined.lengths("text").tolist() == [5, 1, 4]
+        np.testing.assert_array_equal(joined[2]["audio"], ragged[0]["audio"])
+
+    def test_padding_is_still_found(self):
+        X = MultimodalArray(text=np.eye(3)[None])
+        joined = MultimodalArray.concatenate([X, X])
+        joined._blocks["text"].values[0] = 0
+        assert joined.trim_padding().lengths("text").tolist() == [2, 3]
+
+    def test_bad(self, ragged):
+        with pytest.raises(ValueError, match="no arrays"):
+            MultimodalArray.concatenate([])
+        with pytest.raises(ValueError, match="common modalities"):
+            MultimodalArray.concatenate([ragged, ragged.select("text")])
+        with pytest.raises(ValueError, match="feature sizes"):
+            MultimodalArray.concatenate(
+                [MultimodalArray(text=np.eye(2)), MultimodalArray(text=np.eye(3))]
+            )
+
+
+class TestElsewhere:
+    def test_train_test_split(self, ragged):
+        a, b = train_test_split(ragged, test_size=2, random_state=0)
+        assert len(a) == len(b) == 2
+        assert sorted([*a.lengths("text"), *b.lengths("text")]) == [1, 2, 4, 5]
+
+    def test_group_k_fold(self, ragged):
+        folds = list(GroupKFold(2).split(ragged, groups=[0, 0, 1, 1]))
+        assert len(ragged[folds[0][0]]) == 2
+
+    @pytest.mark.parametrize("dump", [pickle.dumps, "joblib"])
+    def test_pickle(self, ragged, dump, tmp_path):
+        if dump == "joblib":
+            joblib.dump(ragged, tmp_path / "x")
+            again = joblib.load(tmp_path / "x")
+        else:
+            again = pickle.loads(dump(ragged))
+        np.testing.assert_array_equal(again.values("audio"), ragged.values("audio"))
+
+    def test_repr(self, ragged):
+        assert repr(ragged).splitlines() == [
+            "MultimodalArray of 4 utterances",
+            "  text   3 features, 1-5 steps (mean 3.0)",
+            "  audio  2 features, 7-9 steps (mean 8.0), missing in 2 utterances",
+        ]
+        assert "1 utterance" in repr(ragged[:1])
+        assert "no steps" in repr(ragged[1:2])
+
+    def test_html_repr_escapes(self):
+        html = MultimodalArray({"<b>": np.eye(2)})._repr_html_()
+        assert "&lt;b&gt;" in html
+        assert "<b>" not in html
