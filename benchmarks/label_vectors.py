@@ -66,7 +66,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "vectors.txt"
         write(path, options.words)
-        print(f"{options.words:,} words of {N_VALUES} values, {path.stat().st_size / 1e9:.2f} GB")
+        size = path.stat().st_size / 1e9
+        print(f"{options.words:,} words of {N_VALUES} values, {size:.2f} GB")
         times, memory = [], []
         for _ in range(N_PAIRS):
             found = {}
@@ -77,8 +78,14 @@ def main() -> None:
             assert abs(found["gensim"]["check"] - found["sk_mer"]["check"]) < 1e-3
             times.append(found["gensim"]["seconds"] / found["sk_mer"]["seconds"])
             memory.append(found["sk_mer"]["megabytes"] / found["gensim"]["megabytes"])
-            print({route: {k: round(v, 2) for k, v in f.items()} for route, f in found.items()})
-    print(f"faster: {statistics.median(times):.1f}x (from {min(times):.1f} to {max(times):.1f})")
+            print(
+                {
+                    route: {k: round(v, 2) for k, v in f.items()}
+                    for route, f in found.items()
+                }
+            )
+    faster = statistics.median(times)
+    print(f"faster: {faster:.1f}x (from {min(times):.1f} to {max(times):.1f})")
     print(f"peak memory added: {statistics.median(memory):.2%} (at most {max(memory):.2%})")
 
 

@@ -342,10 +342,7 @@ class _LabelScorer:
         return truth, np.asarray(predict(X))
 
     def _column(self, estimator: Any, y: ArrayLike) -> int:
-        if hasattr(y, "columns"):
-            names = list(y.columns)
-        else:
-            names = _label_names(estimator)
+        names = list(y.columns) if hasattr(y, "columns") else _label_names(estimator)
         if self.label not in names:
             raise ValueError(
                 f"The scorer is for label {self.label!r}, but the labels are "

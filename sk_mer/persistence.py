@@ -94,7 +94,7 @@ def load_estimator(path: Path, label_vectors: Any = None) -> Any:
     header, tensors = _read(path)
     try:
         return _rebuilt(path, header, tensors, label_vectors)
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (AttributeError, KeyError, TypeError, RuntimeError) as error:
         raise ValueError(_damaged(path, error)) from error
 
 
@@ -169,18 +169,27 @@ class _Writer:
         if isinstance(value, np.ndarray):
             return self._array(value, where)
         if isinstance(value, Mapping):
-            pairs = [[self.plain(k, where), self.plain(v, where)] for k, v in value.items()]
-            return {"mapping": pairs}
+            kept = [[k, v] for k, v in value.items() if self._can_be_kept(v, where)]
+            return {
+                "mapping": [[self.plain(part, where) for part in pair] for pair in kept]
+            }
         if isinstance(value, (list, tuple)):
             items = [self.plain(item, where) for item in value]
             return items if isinstance(value, list) else {"tuple": items}
+        self._can_be_kept(value, where)
+        return None
+
+    def _can_be_kept(self, value: Any, where: str) -> bool:
+        kinds = (bool, int, float, str, Path, np.generic, np.ndarray, Mapping, list, tuple)
+        if value is None or isinstance(value, kinds):
+            return True
         warnings.warn(
             f"{where} holds a {type(value).__name__}, which a file without code cannot "
-            "carry; it was saved as None.",
+            "carry; it was left out.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
-        return None
+        return False
 
     def _array(self, value: NDArray[Any], where: str) -> Any:
         if value.dtype.kind not in "fiub":

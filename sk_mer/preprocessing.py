@@ -23,7 +23,8 @@ Self = TypeVar("Self", bound="_MultimodalTransformer")
 _STATISTICS = ("mean", "std", "min", "max", "delta")
 
 
-class _MultimodalTransformer(TransformerMixin, BaseEstimator):
+# A MultimodalArray cannot become a DataFrame, so that set_output has no meaning here.
+class _MultimodalTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     """Remembers the modalities of ``fit`` and holds later data to them."""
 
     modalities: Any
@@ -104,7 +105,7 @@ def _as_multimodal(X: Any) -> MultimodalArray:
     return (X if isinstance(X, MultimodalArray) else MultimodalArray(X)).trim_padding()
 
 
-class MultimodalScaler(_MultimodalTransformer):
+class MultimodalScaler(_MultimodalTransformer, auto_wrap_output_keys=None):
     """Standardise each feature of each modality over all steps of the training data.
 
     Padding of dense arrays is left out first, so that its zeros count nowhere. Values
@@ -178,7 +179,7 @@ def _moments(
     return mean, np.sqrt(squares / np.maximum(count, 1))
 
 
-class SilenceTrimmer(_MultimodalTransformer):
+class SilenceTrimmer(_MultimodalTransformer, auto_wrap_output_keys=None):
     """Leave out the quiet steps at the start and the end of each utterance.
 
     A step is loud where one feature (of MFCCs the first, which follows the energy)
@@ -234,7 +235,7 @@ class SilenceTrimmer(_MultimodalTransformer):
         return MultimodalArray._from_blocks({name: block})
 
 
-class SegmentStatistics(_MultimodalTransformer):
+class SegmentStatistics(_MultimodalTransformer, auto_wrap_output_keys=None):
     """Sum up each utterance in a few segments: mean, deviation, range, movement.
 
     Hundreds of frames become a handful of steps with several statistics of each

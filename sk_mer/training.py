@@ -250,7 +250,7 @@ def make_net(estimator: Any, module: nn.Module, **arguments: Any) -> NeuralNet:
         **arguments,
     }
     given = dict(estimator.net_params or {})
-    callbacks = [*own.pop("callbacks", []), *_named(given.pop("callbacks", []))]
+    callbacks = [*own.pop("callbacks", []), *_named(given.pop("callbacks", None) or [])]
     return NeuralNet(module, **{**own, **given}, callbacks=callbacks)
 
 

@@ -17,6 +17,16 @@ TABLE = {
     ". . .": [9.0, 9.0, 9.0],
 }
 
+FILES = (
+    "glove.txt",
+    "word2vec.txt",
+    "glove.txt.gz",
+    "glove.zip",
+    "word2vec.bin",
+    "saved.kv",
+)
+FORMS = (*FILES, "keyed", "dict")
+
 
 def write_text(stream, header=False):
     if header:
@@ -46,13 +56,7 @@ def sources(tmp_path):
     keyed = keyed_vectors()
     keyed.save_word2vec_format(str(tmp_path / "word2vec.bin"), binary=True)
     keyed.save(str(tmp_path / "saved.kv"))
-    names = ("glove.txt", "word2vec.txt", "glove.txt.gz", "glove.zip", "word2vec.bin", "saved.kv")
-    return {name: tmp_path / name for name in names} | {"keyed": keyed, "dict": dict(TABLE)}
-
-
-FORMS = (
-    "glove.txt word2vec.txt glove.txt.gz glove.zip word2vec.bin saved.kv keyed dict".split()
-)
+    return {name: tmp_path / name for name in FILES} | {"keyed": keyed, "dict": dict(TABLE)}
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -107,7 +111,9 @@ def test_tokens_with_spaces(sources):
 def test_first_of_repeated_words_counts(tmp_path):
     path = tmp_path / "twice.txt"
     path.write_text("happy 1 2\nhappy 3 4\nsad 5 6\n")
-    np.testing.assert_array_equal(load_label_vectors(path, ["sad", "happy"])["happy"], [1, 2])
+    np.testing.assert_array_equal(
+        load_label_vectors(path, ["sad", "happy"])["happy"], [1, 2]
+    )
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,9 @@ def test_weighted_accuracy(labels):
     truth, guess, _ = labels
     by_label = weighted_accuracy_score(truth, guess, average=None)
     for k in range(4):
-        assert by_label[k] == pytest.approx(balanced_accuracy_score(truth[:, k], guess[:, k]))
+        assert by_label[k] == pytest.approx(
+            balanced_accuracy_score(truth[:, k], guess[:, k])
+        )
         assert by_label[k] == pytest.approx(by_hand(truth[:, k], guess[:, k]))
     assert weighted_accuracy_score(truth, guess) == pytest.approx(by_label.mean())
 
@@ -69,7 +71,9 @@ def test_weighted_accuracy_of_classes():
     expected = [
         balanced_accuracy_score(np.array(truth) == k, np.array(guess) == k) for k in "abc"
     ]
-    np.testing.assert_allclose(weighted_accuracy_score(truth, guess, average=None), expected)
+    np.testing.assert_allclose(
+        weighted_accuracy_score(truth, guess, average=None), expected
+    )
 
 
 def test_f1(labels):
@@ -151,12 +155,19 @@ def test_all_yes_on_zero_shot_counts():
         found[name] = tuple(
             round(100 * scores[key][0], 1) for key in ("accuracy", "positive_f1")
         )
-    assert found == {"excited": (13.1, 23.1), "surprised": (2.6, 5.1), "frustrated": (22.9, 37.2)}
+    assert found == {
+        "excited": (13.1, 23.1),
+        "surprised": (2.6, 5.1),
+        "frustrated": (22.9, 37.2),
+    }
 
 
 def test_trivial_baselines_are_what_constants_score(labels):
     truth = labels[0]
-    for name, constant in (("all-no", np.zeros_like(truth)), ("all-yes", np.ones_like(truth))):
+    for name, constant in (
+        ("all-no", np.zeros_like(truth)),
+        ("all-yes", np.ones_like(truth)),
+    ):
         scores = trivial_baselines(truth)[name]
         np.testing.assert_allclose(scores["accuracy"], (truth == constant).mean(axis=0))
         np.testing.assert_allclose(
@@ -205,7 +216,9 @@ def test_scorers_with_two_labels(rng):
         np.mean([balanced_accuracy_score(truth[:, k], guess[:, k]) for k in range(2)])
     )
     assert accuracy_scorer(model, X, truth) == pytest.approx((truth == guess).mean())
-    assert f1_scorer(model, X, truth) == pytest.approx(f1_score(truth, guess, average="macro"))
+    assert f1_scorer(model, X, truth) == pytest.approx(
+        f1_score(truth, guess, average="macro")
+    )
     assert weighted_f1_scorer(model, X, truth) == weighted_f1_score(truth, guess)
 
 

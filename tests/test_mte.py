@@ -32,7 +32,11 @@ class TestEquations:
         """z = sum of w_m (E_t W_m' + b_m) r_m, with torch's own LSTM for r_m."""
         sizes = {"text": 4, "audio": 3}
         module = MTEModule(
-            sizes, {"text": 5, "audio": 6}, torch.randn(2, 5), num_layers=2, bidirectional=True
+            sizes,
+            {"text": 5, "audio": 6},
+            torch.randn(2, 5),
+            num_layers=2,
+            bidirectional=True,
         ).eval()
         steps = {name: torch.randn(3, 7, d) for name, d in sizes.items()}
         lengths = {"text": torch.tensor([7, 2, 1]), "audio": torch.tensor([3, 7, 5])}
@@ -90,7 +94,11 @@ class TestEquations:
 
     @pytest.mark.parametrize(
         ("preset", "settings"),
-        [("mosei", (512, 1e-4, 10.0)), ("iemocap", (32, 1e-3, 1.0)), ("readme", (64, 1e-3, 1.0))],
+        [
+            ("mosei", (512, 1e-4, 10.0)),
+            ("iemocap", (32, 1e-3, 1.0)),
+            ("readme", (64, 1e-3, 1.0)),
+        ],
     )
     def test_presets(self, preset, settings):
         model = MTEClassifier.from_preset(preset, max_epochs=3)
@@ -128,7 +136,8 @@ class TestZeroShot:
         fitted_mte.reset_labels()
         np.testing.assert_array_equal(proba[:, 0], proba[:, 1])
         np.testing.assert_array_equal(
-            proba[:, 2], fitted_mte.predict_proba(emotions.X)[:, emotions.seen.index("anger")]
+            proba[:, 2],
+            fitted_mte.predict_proba(emotions.X)[:, emotions.seen.index("anger")],
         )
 
     def test_words_are_averaged(self, emotions, fitted_mte):
@@ -156,7 +165,9 @@ class TestZeroShot:
 
     def test_in_every_modality(self, emotions, fitted_mte):
         fitted_mte.set_labels(emotions.unseen)
-        found = [fitted_mte.predict_proba(emotions.X.select(m)) for m in emotions.X.modalities]
+        found = [
+            fitted_mte.predict_proba(emotions.X.select(m)) for m in emotions.X.modalities
+        ]
         fitted_mte.reset_labels()
         assert all(np.isfinite(p).all() and p.std() > 0 for p in found)
 
@@ -210,7 +221,9 @@ class TestZeroShot:
         )
         with pytest.raises(ValueError, match="No vector for 'bliss'"):
             MTEClassifier(label_vectors=emotions.label_vectors).fit(emotions.X, y)
-        model.set_params(labels={"bliss": ["happy", "excited"], "sad": "sad"}).fit(emotions.X, y)
+        model.set_params(labels={"bliss": ["happy", "excited"], "sad": "sad"}).fit(
+            emotions.X, y
+        )
         mean = (emotions.label_vectors["happy"] + emotions.label_vectors["excited"]) / 2
         np.testing.assert_allclose(model.label_embeddings("text")[0], mean, rtol=1e-6)
 
@@ -219,8 +232,9 @@ class TestMissingModalities:
     def test_absent_rows_and_absent_modalities_agree(self, emotions, fitted_mte):
         X = emotions.X[:20]
         audio_only = MultimodalArray(
-            text=[np.zeros((0, 30))] * 20, audio=[u["audio"] for u in X], vision=[None] * 19 + [
-                np.zeros((0, 10))]
+            text=[np.zeros((0, 30))] * 20,
+            audio=[u["audio"] for u in X],
+            vision=[None] * 19 + [np.zeros((0, 10))],
         )
         np.testing.assert_allclose(
             fitted_mte.predict_proba(audio_only),
@@ -263,7 +277,9 @@ class TestMissingModalities:
             np.testing.assert_allclose(
                 uniform[name] * 3, learned[name] / weight, rtol=1e-3, atol=1e-4
             )
-        np.testing.assert_allclose(pair["audio"] * 2, uniform["audio"] * 3, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            pair["audio"] * 2, uniform["audio"] * 3, rtol=1e-4, atol=1e-5
+        )
 
     def test_negative_weight_is_told(self, emotions, mte):
         mte.fit(emotions.X, emotions.y[emotions.seen])
@@ -341,7 +357,10 @@ class TestPadding:
 
     def test_longer_than_the_window(self, emotions, mte):
         mte.set_params(padding="none").fit(emotions.X, emotions.y[emotions.seen])
-        long = {m: np.ones((2, 60, d), dtype=np.float32) for m, d in emotions.X.n_features.items()}
+        long = {
+            m: np.ones((2, 60, d), dtype=np.float32)
+            for m, d in emotions.X.n_features.items()
+        }
         with pytest.warns(UserWarning, match="2 utterances have more than"):
             assert mte.predict(long).shape == (2, 6)
 
@@ -368,7 +387,9 @@ class TestSmallest:
     def test_refit_is_the_same(self, emotions, mte):
         y = emotions.y[emotions.seen]
         first = mte.fit(emotions.X, y).predict_proba(emotions.X)
-        np.testing.assert_array_equal(mte.fit(emotions.X, y).predict_proba(emotions.X), first)
+        np.testing.assert_array_equal(
+            mte.fit(emotions.X, y).predict_proba(emotions.X), first
+        )
         other = mte.set_params(random_state=1).fit(emotions.X, y).predict_proba(emotions.X)
         assert not np.array_equal(other, first)
 
@@ -419,7 +440,10 @@ class TestInputs:
 
     def test_float16(self, emotions, fitted_mte):
         half = MultimodalArray(
-            {m: [u[m].astype(np.float16) for u in emotions.X] for m in emotions.X.modalities}
+            {
+                m: [u[m].astype(np.float16) for u in emotions.X]
+                for m in emotions.X.modalities
+            }
         )
         np.testing.assert_allclose(
             fitted_mte.predict_proba(half), fitted_mte.predict_proba(emotions.X), atol=0.02

@@ -41,7 +41,9 @@ class TestConstruction:
     def test_nested_lists(self):
         X = MultimodalArray(audio=[[[1.0], [3.0]], [[5.0]]])
         np.testing.assert_array_equal(X.lengths("audio"), [2, 1])
-        assert MultimodalArray(audio=[[1.0, 2.0], [3.0, 4.0]]).lengths("audio").tolist() == [1, 1]
+        assert MultimodalArray(audio=[[1.0, 2.0], [3.0, 4.0]]).lengths(
+            "audio"
+        ).tolist() == [1, 1]
 
     def test_dense_with_lengths_keeps_no_padding(self, rng):
         dense = rng.normal(size=(3, 5, 2)).astype(np.float32)
@@ -189,7 +191,13 @@ class TestIndexing:
         assert [u["text"].shape[0] for u in ragged] == [4, 2, 5, 1]
 
     def test_unknown_modality(self, ragged):
-        for ask in (ragged.select, ragged.drop, ragged.lengths, ragged.padded, ragged.values):
+        for ask in (
+            ragged.select,
+            ragged.drop,
+            ragged.lengths,
+            ragged.padded,
+            ragged.values,
+        ):
             with pytest.raises(ValueError, match="no modality 'smell'"):
                 ask("smell")
         with pytest.raises(ValueError, match="name at least one"):

@@ -16,7 +16,9 @@ import synthetic
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
-    parser.add_argument("--data", type=Path, help="folder with ravdess/, goemotions/, glove/")
+    parser.add_argument(
+        "--data", type=Path, help="folder with ravdess/, goemotions/, glove/"
+    )
     parser.add_argument("--output", type=Path, default=Path("demo_output"))
     parser.add_argument("--only", choices=["ravdess", "goemotions"], help="one of the two")
     parser.add_argument("--seeds", type=int, default=3, help="repetitions on real data")

@@ -8,8 +8,7 @@ import pandas as pd
 from report import mean_and_spread, show
 from words import words_for
 
-from sk_mer import MTEClassifier, MultimodalArray
-from sk_mer import load_label_vectors
+from sk_mer import MTEClassifier, MultimodalArray, load_label_vectors
 from sk_mer.feature_extraction import WordVectorSequences
 from sk_mer.metrics import label_auc_score
 
@@ -28,7 +27,11 @@ def load(folder: Path, split: str) -> tuple[pd.Series, pd.DataFrame]:
     """Comments and one column an emotion; neutral, which names none, is left out."""
     names = (folder / "labels.txt").read_text().split()
     rows = pd.read_csv(
-        folder / f"{split}.tsv", sep="\t", header=None, names=["text", "ids", "id"], quoting=3
+        folder / f"{split}.tsv",
+        sep="\t",
+        header=None,
+        names=["text", "ids", "id"],
+        quoting=3,
     )
     y = pd.DataFrame(0, index=rows.index, columns=names)
     for row, ids in rows["ids"].astype(str).items():
@@ -68,9 +71,15 @@ def run(data: Path, output: Path, n_seeds: int, n_jobs: int) -> None:
     scores = []
     for seed in range(n_seeds):
         model = MTEClassifier(
-            label_vectors=load_label_vectors(glove, words), random_state=seed, verbose=1, **SETTINGS
+            label_vectors=load_label_vectors(glove, words),
+            random_state=seed,
+            verbose=1,
+            **SETTINGS,
         ).fit(
-            X[kept], y[seen][kept], X_val=X_valid[valid_kept], y_val=y_valid[seen][valid_kept]
+            X[kept],
+            y[seen][kept],
+            X_val=X_valid[valid_kept],
+            y_val=y_valid[seen][valid_kept],
         )
         proba = model.set_labels(emotions).predict_proba(X_test)
         auc = pd.Series(label_auc_score(y_test, proba, average=None), index=emotions)
@@ -80,9 +89,14 @@ def run(data: Path, output: Path, n_seeds: int, n_jobs: int) -> None:
 
 def _show(auc: pd.DataFrame, seen: list[str], unseen: list[str], output: Path) -> None:
     means = pd.DataFrame(
-        {"seen, macro": auc[seen].mean(axis=1), "zero-shot, macro": auc[unseen].mean(axis=1)}
+        {
+            "seen, macro": auc[seen].mean(axis=1),
+            "zero-shot, macro": auc[unseen].mean(axis=1),
+        }
     )
-    table = pd.concat([mean_and_spread(means), mean_and_spread(auc[unseen])]).to_frame("AUC")
+    table = pd.concat([mean_and_spread(means), mean_and_spread(auc[unseen])]).to_frame(
+        "AUC"
+    )
     show(
         f"GoEmotions, text: {len(seen)} emotions trained, {len(unseen)} never seen",
         table,

@@ -14,8 +14,13 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from tqdm import tqdm
 from words import words_for
 
-from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier, MultimodalArray
-from sk_mer import load_label_vectors
+from sk_mer import (
+    EFLSTMClassifier,
+    LFLSTMClassifier,
+    MTEClassifier,
+    MultimodalArray,
+    load_label_vectors,
+)
 from sk_mer.feature_extraction import WordVectorSequences
 from sk_mer.metrics import label_auc_score, trivial_baselines, weighted_accuracy_score
 from sk_mer.preprocessing import MultimodalScaler, SegmentStatistics, SilenceTrimmer
@@ -62,14 +67,23 @@ def pipeline(model: Any, n_segments: int = 3) -> Pipeline:
     )
 
 
-def fit(model: Any, X: MultimodalArray, y: pd.DataFrame, actors: pd.Series, **how: Any) -> Any:
+def fit(
+    model: Any, X: MultimodalArray, y: pd.DataFrame, actors: pd.Series, **how: Any
+) -> Any:
     """Train with validation actors that are not among the training actors."""
-    steps = pipeline(model, **how) if "audio" in X else make_pipeline(MultimodalScaler(), model)
+    steps = (
+        pipeline(model, **how) if "audio" in X else make_pipeline(MultimodalScaler(), model)
+    )
     return steps.fit(X, y, **{f"{type(model).__name__.lower()}__groups": actors})
 
 
 def recognise(
-    model: Any, X: MultimodalArray, y: pd.DataFrame, actors: pd.Series, fold: Any, **how: Any
+    model: Any,
+    X: MultimodalArray,
+    y: pd.DataFrame,
+    actors: pd.Series,
+    fold: Any,
+    **how: Any,
 ) -> dict[str, float]:
     """Scores of all emotions on the actors of a test fold."""
     train, test = fold
@@ -84,7 +98,12 @@ def recognise(
 
 
 def leave_one_out(
-    model: Any, X: MultimodalArray, y: pd.DataFrame, actors: pd.Series, fold: Any, left_out: str
+    model: Any,
+    X: MultimodalArray,
+    y: pd.DataFrame,
+    actors: pd.Series,
+    fold: Any,
+    left_out: str,
 ) -> dict[str, float]:
     """Zero-shot AUC of an emotion no example of which was in training or validation."""
     train, test = fold
@@ -115,17 +134,19 @@ def run(data: Path, output: Path, n_seeds: int, n_jobs: int) -> None:
     def restricted(fold: Any) -> Any:
         return tuple(np.intersect1d(rows, complete) for rows in fold)
 
-    nonverbal = X.drop("text")
+    nonverbal, one_segment = X.drop("text"), {"n_segments": 1}
     systems: dict[str, Any] = {
         "MTE, audio + vision": lambda s, f: (recognise, mte(s), nonverbal, f, {}),
-        "MTE, audio": lambda s, f: (recognise, mte(s), X.select("audio"), restricted(f), {}),
+        "MTE, audio": lambda s, f: (
+            recognise, mte(s), X.select("audio"), restricted(f), {}
+        ),
         "MTE, vision": lambda s, f: (recognise, mte(s), X.select("vision"), f, {}),
         "MTE, text": lambda s, f: (recognise, mte(s), X.select("text"), f, {}),
         "LF-LSTM, audio + vision": lambda s, f: (
             recognise, rival(LFLSTMClassifier, s), nonverbal, restricted(f), {}
         ),
         "EF-LSTM, audio + vision": lambda s, f: (
-            recognise, rival(EFLSTMClassifier, s), nonverbal, restricted(f), {"n_segments": 1}
+            recognise, rival(EFLSTMClassifier, s), nonverbal, restricted(f), one_segment
         ),
     }  # fmt: skip
     jobs = [
@@ -145,7 +166,9 @@ def run(data: Path, output: Path, n_seeds: int, n_jobs: int) -> None:
     _show_zero_shot(found, list(y.columns), output)
 
 
-def _run_jobs(jobs: list[Any], y: pd.DataFrame, actors: pd.Series, n_jobs: int) -> pd.DataFrame:
+def _run_jobs(
+    jobs: list[Any], y: pd.DataFrame, actors: pd.Series, n_jobs: int
+) -> pd.DataFrame:
     tasks = (
         delayed(function)(model, X, y, actors, fold, **how)
         for _, _, (function, model, X, fold, how) in jobs
@@ -167,7 +190,10 @@ def _show_recognition(
     table = pd.DataFrame(rows).T
     majority = y.mean().max()
     trivial = trivial_baselines(y)
-    for name, accuracy in (("all-no", y.iloc[:, 0].mean()), ("prior", (y.mean() ** 2).sum())):
+    for name, accuracy in (
+        ("all-no", y.iloc[:, 0].mean()),
+        ("prior", (y.mean() ** 2).sum()),
+    ):
         scores = (trivial[name]["weighted_accuracy"].mean(), trivial[name]["auc"].mean())
         table.loc[name] = [f"{value:.3f}" for value in (accuracy, *scores)]
     table.loc["most frequent"] = [f"{majority:.3f}", "0.500", "0.500"]

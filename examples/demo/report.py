@@ -22,8 +22,10 @@ def scores(y: pd.DataFrame, proba: np.ndarray, predicted: np.ndarray) -> pd.Data
 
 
 def mean_and_spread(values: pd.DataFrame) -> pd.Series:
-    """``mean ± deviation`` over the rows (seeds) of each column."""
-    spread = values.std(ddof=1) if len(values) > 1 else values.iloc[0] * 0
+    """``mean ± standard deviation`` over the rows (seeds) of each column."""
+    if len(values) < 2:
+        return values.mean().map("{:.3f}".format)
+    spread = values.std(ddof=1)
     return values.mean().map("{:.3f}".format) + " ± " + spread.map("{:.3f}".format)
 
 

@@ -13,7 +13,13 @@ from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier, Multimodal
 from sk_mer.datasets import make_multimodal_emotions
 from sk_mer.preprocessing import MultimodalScaler
 
-SETTINGS = {"num_layers": 1, "lr": 3e-3, "batch_size": 64, "max_epochs": 15, "random_state": 0}
+SETTINGS = {
+    "num_layers": 1,
+    "lr": 3e-3,
+    "batch_size": 64,
+    "max_epochs": 15,
+    "random_state": 0,
+}
 N_TRAIN = 1500
 N_DRAWS = 20
 
@@ -50,7 +56,11 @@ def run(output: Path) -> None:
         with_progress_bar(model).fit(X_train, data.y[data.seen][train])
         found[name] = _mean_over_draws(model, X_test, data.y[test])
     table = _table(found, data)
-    show("Seen emotions (mean) and each unseen emotion, zero-shot", table, output / "demo.csv")
+    show(
+        "Seen emotions (mean) and each unseen emotion, zero-shot",
+        table,
+        output / "demo.csv",
+    )
     print(
         "EF- and LF-LSTM have an untrained output for what they never saw (mean over "
         f"{N_DRAWS} draws of it); trivial answers score 0.5."

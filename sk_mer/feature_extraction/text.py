@@ -40,11 +40,11 @@ def tokenize(sentence: str) -> list[str]:
     >>> tokenize("I don't think it's well-kept!")
     ['I', 'do', "n't", 'think', 'it', "'s", 'well-kept', '!']
     """
-    plain = sentence.replace("’", "'")
+    plain = sentence.replace("\u2019", "'")  # a typographic apostrophe
     return _TOKEN.findall(_CLITICS.sub(r" \1", plain))
 
 
-class WordVectorSequences(TransformerMixin, BaseEstimator):
+class WordVectorSequences(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     """Turn sentences into sequences of word vectors.
 
     A token is looked up as it is written, then in lower case; tokens that the vectors
@@ -119,7 +119,9 @@ class WordVectorSequences(TransformerMixin, BaseEstimator):
                 "vectors are of the sentences' language."
             )
         self.n_dimensions_ = len(next(iter(self.vectors_.values())))
-        words, counts = np.unique([t for t in tokens if self._key(t) is None], return_counts=True)
+        words, counts = np.unique(
+            [t for t in tokens if self._key(t) is None], return_counts=True
+        )
         self.oov_words_ = [str(word) for word in words[np.argsort(-counts, kind="stable")]]
         self.oov_rate_ = float(counts.sum() / len(tokens))
         return self
@@ -162,7 +164,10 @@ class WordVectorSequences(TransformerMixin, BaseEstimator):
         if new:
             found = look_up(self.vectors, new)
             self.vectors_.update(
-                {word: np.asarray(vector, dtype=np.float32) for word, vector in found.items()}
+                {
+                    word: np.asarray(vector, dtype=np.float32)
+                    for word, vector in found.items()
+                }
             )
             self._unknown.update(word for word in new if word not in found)
 

@@ -339,9 +339,8 @@ class MTEClassifier(BaseMultimodalClassifier):
                 f"No vectors for {quoted(recipes)}: label_vectors is an array with rows "
                 "for the labels of fit only; give {name: vector} or a source of words."
             )
-        found = vectors_of(
-            {} if self.label_vectors is None else self.label_vectors, recipes
-        )
+        by_word = self.label_vectors is not None and not is_table(self.label_vectors)
+        found = vectors_of(self.label_vectors if by_word else {}, recipes)
         rows = np.stack([found[name] for name in recipes])
         if rows.shape[1] != self._seen_rows.shape[1]:
             raise ValueError(

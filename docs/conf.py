@@ -1,0 +1,46 @@
+"""Sphinx configuration."""
+
+import os
+
+from sk_mer import __version__
+
+# One thread keeps the gallery's models the same from build to build.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+project = "sk_mer"
+author = "The sk_mer developers"
+copyright = "2026, The sk_mer developers"
+release = version = __version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+html_theme = "pydata_sphinx_theme"
+html_title = "sk_mer"
+html_show_sourcelink = False
+html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
+
+autosummary_generate = True
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+default_role = "code"
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"/plot_",
+    "ignore_pattern": r"/demo/",
+    "abort_on_example_error": True,
+    "plot_gallery": True,
+    "show_memory": False,
+    "download_all_examples": False,
+    "reference_url": {"sk_mer": None},
+}
+# What cannot be pickled between builds is no concern here.
+suppress_warnings = ["config.cache"]

@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+import torch
+
+from sk_mer import MultimodalArray
+from sk_mer.batching import BatchIterator, MultimodalDataset, gather_batch, rows_by_length
+
+
+@pytest.fixture
+def dataset(rng):
+    X = MultimodalArray(
+        text=[
+            np.full((n, 2), i, dtype=np.float16)
+            for i, n in enumerate(rng.integers(1, 30, 100))
+        ],
+        audio=[np.full((n, 3), i) for i, n in enumerate(rng.integers(0, 9, 100))],
+    )
+    return MultimodalDataset(X, np.arange(100, dtype=np.float32))
+
+
+def test_gather(dataset):
+    batch = gather_batch(dataset.X[[5, 2]])
+    for name, steps in batch["sequences"].items():
+        lengths = batch["lengths"][name]
+        assert steps.dtype == torch.float32
+        np.testing.assert_array_equal(lengths, dataset.X[[5, 2]].lengths(name))
+        assert steps.shape[1] == lengths.max()
+        for row, n, value in zip(steps, lengths, (5, 2), strict=True):
+            assert (row[:n] == value).all()
+            assert (row[n:] == 0).all()
+
+
+def test_gather_windows(dataset):
+    batch = gather_batch(dataset.X, {"text": 4, "audio": 12})
+    assert batch["sequences"]["text"].shape == (100, 4, 2)
+    assert batch["sequences"]["audio"].shape == (100, 12, 3)
+    assert batch["lengths"]["text"].max() == 4
+
+
+def test_memory_is_aligned_for_blas(dataset):
+    for rows in ([0], [1, 2, 3], list(range(50))):
+        for steps in gather_batch(dataset.X[rows])["sequences"].values():
+            assert steps.data_ptr() % 64 == 0
+
+
+def test_order_is_kept_without_seed(dataset):
+    seen = [y for _, y in BatchIterator(dataset, batch_size=32)]
+    assert [len(y) for y in seen] == [32, 32, 32, 4]
+    np.testing.assert_array_equal(torch.cat(seen), np.arange(100))
+    assert len(BatchIterator(dataset, batch_size=32)) == 4
+
+
+def epochs(dataset, seed, n=2):
+    iterator = BatchIterator(dataset, batch_size=8, seed=seed)
+    return [torch.cat([y for _, y in iterator]).numpy() for _ in range(n)]
+
+
+def test_shuffling_covers_all_rows_and_depends_on_seed_and_epoch(dataset):
+    first, second = epochs(dataset, 0)
+    for order in (first, second):
+        np.testing.assert_array_equal(np.sort(order), np.arange(100))
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(epochs(dataset, 0), [first, second])
+    assert not np.array_equal(epochs(dataset, 1)[0], first)
+
+
+def test_batches_hold_like_lengths(dataset):
+    total = dataset.X.lengths("text") + dataset.X.lengths("audio")
+    spread = [
+        np.ptp(total[y.numpy().astype(int)]) for _, y in BatchIterator(dataset, 10, seed=0)
+    ]
+    assert np.mean(spread) < 0.4 * np.ptp(total)
+
+
+def test_inputs_belong_to_targets(dataset):
+    for inputs, y in BatchIterator(dataset, 7, seed=3):
+        np.testing.assert_array_equal(inputs["sequences"]["text"][:, 0, 0], y)
+
+
+def test_nonfinite_become_zero():
+    X = MultimodalArray(audio=np.array([[1.0, np.nan], [-np.inf, np.inf]]))
+    steps = MultimodalDataset(X, zero_nonfinite=True).batch(np.arange(2))[0]["sequences"]
+    np.testing.assert_array_equal(steps["audio"][:, 0], [[1, 0], [0, 0]])
+
+
+def test_one_item(dataset):
+    inputs, y = dataset[7]
+    assert y.tolist() == [7.0]
+    assert inputs["sequences"]["text"].shape[0] == 1
+
+
+def test_rows_by_length(dataset):
+    total = dataset.X.lengths("text") + dataset.X.lengths("audio")
+    assert (np.diff(total[rows_by_length(dataset.X)]) >= 0).all()

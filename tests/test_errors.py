@@ -1,0 +1,268 @@
+"""Bad input: one sentence each, raised before any training."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_array, csr_matrix, dok_array
+from sklearn.exceptions import NotFittedError
+
+import sk_mer
+from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier, MultimodalArray
+
+from .conftest import SMALL
+
+N = 12
+VECTORS = {"happy": [1.0, 0.0], "sad": [0.0, 1.0], "Angry": [1.0, 1.0]}
+
+
+@pytest.fixture(autouse=True)
+def no_training(monkeypatch, request):
+    """Every error of this file must come before the first weight is made."""
+    if "trained" in request.fixturenames:
+        return
+
+    def fail(*args, **kwargs):
+        raise AssertionError("training began")
+
+    monkeypatch.setattr("sk_mer.base.train_net", fail)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    X = MultimodalArray(text=np.eye(N), audio=np.eye(N, 5))
+    y = pd.DataFrame({"happy": [0, 1] * 6, "sad": [1, 1, 0] * 4})
+    return MTEClassifier(label_vectors=VECTORS, hidden_sizes=(2, 3, 3), **SMALL).fit(X, y)
+
+
+def good():
+    X = {"text": np.eye(N), "audio": np.eye(N, 5)}
+    return X, pd.DataFrame({"happy": [0, 1] * 6, "sad": [1, 1, 0] * 4})
+
+
+def one_sentence(error):
+    message = str(error.value)
+    assert "\n" not in message
+    assert len(message) < 400
+    assert re.search(r"[.!]$", message), message
+
+
+def with_value(value, row):
+    rows = [np.zeros((2, 5)) for _ in range(N)]
+    rows[row][1, 2] = value
+    return {"text": np.eye(N), "audio": rows}
+
+
+X_CASES = {
+    "rows differ": ({"text": np.eye(N), "audio": np.eye(5)}, "different numbers of utterances"),
+    "rank 1": ({"text": np.zeros(N)}, "1 dimensions"),
+    "rank 4": ({"text": np.zeros((N, 1, 1, 1))}, "4 dimensions"),
+    "nan": (with_value(np.nan, 7), "'audio' has 1 values that are NaN or infinite.*row 7.*handle_nonfinite='zero'"),
+    "inf": (with_value(-np.inf, 3), "'audio' has 1 values.*row 3"),
+    "empty container": (MultimodalArray(text=np.zeros((0, 3))), "no utterances"),
+    "empty dict": ({}, "No modality"),
+    "all-empty utterance": (
+        {"text": [None] + [np.ones((1, 2))] * (N - 1), "audio": [None] + [np.ones((1, 2))] * (N - 1)},
+        r"Row\(s\) 0 have no steps in any",
+    ),
+    "zero-padded empty utterances": (np.zeros((N, 3, 2)), r"0, 1, 2, 3, 4 and 7 more"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", X_CASES)
+def test_bad_utterances(case):
+    X, message = X_CASES[case]
+    with pytest.raises(ValueError, match=message) as error:
+        MTEClassifier().fit(X, good()[1])
+    one_sentence(error)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [csr_matrix(np.eye(N)), csr_array(np.eye(N)), dok_array(np.eye(N)), {"text": csr_array(np.eye(N))}],
+)  # fmt: skip
+def test_sparse(X):
+    with pytest.raises(TypeError, match=r"(?i)sparse"):
+        MTEClassifier().fit(X, good()[1])
+
+
+@pytest.mark.parametrize(
+    "X", [np.eye(N) * 1j, {"text": np.eye(N) * 1j}, np.ones((N, 2, 2)) * 1j]
+)
+def test_complex(X):
+    with pytest.raises((TypeError, ValueError), match=r"(?i)complex"):
+        MTEClassifier().fit(X, good()[1])
+
+
+Y_CASES = {
+    "length": (good()[1][:-1], "y has 11 rows but X has 12"),
+    "not 0/1": (good()[1].replace(1, 2), "y holds 2 for label 'sad' in row 0"),
+    "text": (good()[1].astype(str), "Unknown label type|expected 0 or 1"),
+    "nan": (good()[1].where(good()[1] == 1), "expected 0 or 1"),
+    "no positives": (good()[1].assign(sad=0), r"Label\(s\) 'sad' have no positives"),
+    "no negatives": (good()[1].assign(happy=1), r"'happy' have no negatives"),
+    "one class": (["happy"] * N, "only one class"),
+    "none": (None, "requires y"),
+    "continuous": (np.linspace(0, 1, N), "Unknown label type"),
+    "unknown words": (good()[1].rename(columns={"sad": "angry"}), r"'angry' \(near: Angry\)"),
+    "duplicate columns": (good()[1].set_axis(["sad", "sad"], axis=1), "'sad'; give each label once"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", Y_CASES)
+def test_bad_targets(case):
+    y, message = Y_CASES[case]
+    with pytest.raises(ValueError, match=message):
+        MTEClassifier(label_vectors=VECTORS).fit(good()[0], y)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"labels": ["happy", "sad", "glad"]}, "'glad', but the columns"),
+        ({"labels": ["happy", "happy"]}, "give each label once"),
+        ({"labels": "happy"}, "one string|labels"),
+        ({"labels": {"happy": "sad"}, "label_vectors": None}, "label_vectors is None"),
+        ({"modalities": ["text", "vision"]}, "asks for 'vision'"),
+        ({"threshold": [0.5]}, "one for each of the 2 labels"),
+        ({"threshold": [0.5, 1.5]}, "a number from 0 to 1"),
+        ({"threshold": "tune", "validation_fraction": None}, "needs validation data"),
+        ({"pos_weight": [1.0]}, "one positive number for each"),
+        ({"pos_weight": {"sad": -1.0}}, "one positive number for each"),
+        ({"device": "abacus"}, "no torch device"),
+        ({"device": "cuda:99"}, "no CUDA device|CUDA"),
+        ({"net_params": {"learning_rate": 1}}, "'learning_rate'"),
+        ({"hidden_sizes": (1, 2, 3, 4)}, "has 4 entries"),
+        ({"lr": -1.0}, "lr"),
+        ({"padding": "left"}, "padding"),
+        ({"patience": 0}, "patience"),
+    ],
+)
+def test_bad_parameters(params, message):
+    with pytest.raises(ValueError, match=message):
+        MTEClassifier(**{"label_vectors": VECTORS, **params}).fit(*good())
+
+
+def test_bad_validation_data():
+    X, y = good()
+    model = MTEClassifier(label_vectors=VECTORS)
+    with pytest.raises(ValueError, match="give both or none"):
+        model.fit(X, y, X_val=X)
+    with pytest.raises(ValueError, match=r"y_val has shape \(12, 1\)"):
+        model.fit(X, y, X_val=X, y_val=y[["sad"]].to_numpy())
+    with pytest.raises(ValueError, match="'vision' was not in fit"):
+        model.fit(X, y, X_val={"vision": np.eye(N)}, y_val=y)
+    classes = y["sad"].to_numpy()
+    with pytest.raises(ValueError, match="y_val has 7"):
+        MTEClassifier().fit(X, classes, X_val=X, y_val=classes * 7)
+    with pytest.raises(ValueError, match="groups has shape"):
+        model.fit(X, y, groups=[1, 2])
+    with pytest.raises(ValueError, match="at least two groups"):
+        model.fit(X, y, groups=[1] * N)
+    with pytest.raises(ValueError, match=r"no (positives|negatives) among the 6"):
+        model.fit(
+            X,
+            y.assign(sad=[1] * 6 + [0] * 6, happy=[1] + [0] * 11),
+            groups=[0] * 6 + [1] * 6,
+        )
+
+
+def test_arrays_and_widths():
+    dense = np.ones((N, 2, 7))
+    y = good()[1]
+    with pytest.raises(ValueError, match="adds up to 6 columns, but X has 7"):
+        MTEClassifier(modalities={"text": 2, "audio": 4}).fit(dense, y)
+    with pytest.raises(ValueError, match="give their column widths"):
+        MTEClassifier(modalities=["text", "audio"]).fit(dense, y)
+    with pytest.raises(ValueError, match="labels were given for the 2 columns"):
+        MTEClassifier(labels=["happy"]).fit(dense, y.to_numpy())
+    with pytest.raises(ValueError, match="name exactly those"):
+        MTEClassifier(labels=["happy", "sad"]).fit(dense, ["happy", "glad"] * 6)
+
+
+@pytest.mark.parametrize("system", [MTEClassifier, EFLSTMClassifier, LFLSTMClassifier])
+@pytest.mark.parametrize(
+    "method", ["predict", "predict_proba", "decision_function", "set_labels", "save", "reset_labels"]
+)  # fmt: skip
+def test_before_fit(system, method, tmp_path):
+    argument = {"set_labels": ["happy"], "save": tmp_path / "x"}.get(method, np.eye(3))
+    with pytest.raises(NotFittedError):
+        getattr(system(), method)(*([] if method == "reset_labels" else [argument]))
+
+
+def test_attributes_before_fit():
+    for name in ("label_embeddings_", "modality_weights_", "seen_labels_"):
+        with pytest.raises(NotFittedError):
+            getattr(MTEClassifier(), name)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ({"vision": np.eye(N)}, "'vision' was not in fit, which saw 'text', 'audio'"),
+        ({"text": np.eye(N, 3)}, "'text' has 3 features, but 12 in fit"),
+        ({"text": [None, np.ones((1, N))]}, r"Row\(s\) 0 have no steps"),
+        (with_value(np.nan, 0), "NaN or infinite"),
+        (np.eye(N), "'features' was not in fit"),
+        ({"text": np.zeros((0, N))}, "no utterances"),
+    ],
+)
+def test_bad_prediction_data(trained, X, message):
+    for ask in (trained.predict, trained.predict_proba, trained.modality_scores):
+        with pytest.raises(ValueError, match=message):
+            ask(X)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([], "No labels"),
+        ({}, "No labels"),
+        ("happy", "one string"),
+        (["happy", "sad", "happy"], "'happy'; give each label once"),
+        (["happy", "angry", "zyx"], r"'angry' \(near: Angry\), 'zyx'"),
+        ({"awe": [1.0, 2.0, 3.0]}, "have 3 values, but those of fit 2"),
+        ({"awe": [1.0, np.nan]}, "non-finite"),
+    ],
+)
+def test_bad_set_labels_change_nothing(trained, labels, message):
+    X, _ = good()
+    before = trained.predict_proba(X)
+    with pytest.raises(ValueError, match=message) as error:
+        trained.set_labels(labels)
+    one_sentence(error)
+    assert trained.labels_ == ["happy", "sad"]
+    np.testing.assert_array_equal(trained.predict_proba(X), before)
+
+
+def test_failed_refit_loses_nothing(trained):
+    X, y = good()
+    before = trained.predict_proba(X)
+    with pytest.raises(ValueError, match="no positives"):
+        trained.fit(X, y.assign(sad=0))
+    np.testing.assert_array_equal(trained.predict_proba(X), before)
+
+
+def test_bad_files(trained, tmp_path):
+    path = tmp_path / "model.safetensors"
+    trained.save(path)
+    whole = path.read_bytes()
+    cases = {
+        "truncated": whole[: len(whole) // 2],
+        "empty": b"",
+        "text": b"I am no model",
+        "pickle": b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00\x8c\x02os\x94.",
+    }
+    for name, content in cases.items():
+        bad = tmp_path / name
+        bad.write_bytes(content)
+        with pytest.raises(
+            ValueError, match="damaged or was not written by sk_mer"
+        ) as error:
+            MTEClassifier.load(bad)
+        one_sentence(error)
+    with pytest.raises(FileNotFoundError, match="No file at"):
+        sk_mer.load(tmp_path / "nothing")
+    with pytest.raises(ValueError, match="holds a MTEClassifier, not a EFLSTMClassifier"):
+        EFLSTMClassifier.load(path)

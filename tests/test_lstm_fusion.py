@@ -1,0 +1,126 @@
+"""EF- and LF-LSTM: sizes, equations, alignment, untrained rows for unseen labels."""
+
+import numpy as np
+import pytest
+import torch
+
+from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MultimodalArray
+from sk_mer.labels import LabelSpace
+
+from .conftest import SMALL
+
+MOSEI = {"text": 300, "audio": 74, "vision": 35}
+BOTH = pytest.mark.parametrize("system", [EFLSTMClassifier, LFLSTMClassifier])
+
+
+@pytest.mark.parametrize(
+    ("system", "count"), [(EFLSTMClassifier, 3_874_806), (LFLSTMClassifier, 5_372_806)]
+)
+def test_parameter_count_of_the_published_models(system, count):
+    module = system()._make_module(MOSEI, LabelSpace(tuple(range(6))))
+    assert sum(p.numel() for p in module.parameters()) == count
+
+
+def test_early_fusion_is_the_equation(aligned):
+    model = EFLSTMClassifier(hidden_sizes=6, **SMALL).fit(
+        aligned.X, aligned.y[aligned.seen]
+    )
+    module = model.net_.module_
+    for utterance, z in zip(
+        aligned.X[:5], model.decision_function(aligned.X[:5]), strict=True
+    ):
+        joined = torch.from_numpy(np.concatenate(list(utterance.values()), axis=1))[None]
+        expected = module.head(module.encoder.lstm(joined)[0][0, -1])
+        np.testing.assert_allclose(z, expected.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_late_fusion_is_the_equation(emotions):
+    model = LFLSTMClassifier(hidden_sizes=(6, 5, 4), **SMALL)
+    model.fit(emotions.X, emotions.y[emotions.seen])
+    module = model.net_.module_
+    for utterance, z in zip(
+        emotions.X[:5], model.decision_function(emotions.X[:5]), strict=True
+    ):
+        last = [
+            encoder.lstm(torch.from_numpy(utterance[name])[None])[0][0, -1]
+            for name, encoder in zip(module.names, module.encoders, strict=True)
+        ]
+        assert [len(state) for state in last] == [12, 10, 8]
+        expected = module.head(torch.cat(last))
+        np.testing.assert_allclose(z, expected.detach(), rtol=1e-4, atol=1e-5)
+
+
+@BOTH
+def test_they_learn(aligned, system):
+    settings = {**SMALL, "max_epochs": 25, "patience": None}
+    model = system(hidden_sizes=16, **settings).fit(aligned.X, aligned.y[aligned.seen])
+    assert (model.predict(aligned.X) == aligned.y[aligned.seen].to_numpy()).mean() > 0.9
+
+
+@BOTH
+def test_unseen_labels_are_refused(aligned, system):
+    model = system(hidden_sizes=6, **SMALL).fit(aligned.X, aligned.y[aligned.seen])
+    with pytest.raises(ValueError, match="has never seen 'excited', 'frustrated'"):
+        model.set_labels([*aligned.unseen, "happy"])
+    before = model.predict_proba(aligned.X)
+    happy = model.set_labels(["happy"]).predict_proba(aligned.X)
+    np.testing.assert_array_equal(happy[:, 0], before[:, aligned.seen.index("happy")])
+
+
+@BOTH
+def test_unseen_labels_as_the_paper_ran_them(aligned, system):
+    model = system(hidden_sizes=6, unseen_labels="random", **SMALL)
+    model.fit(aligned.X, aligned.y[aligned.seen])
+    before = model.predict_proba(aligned.X)
+    model.set_labels([*aligned.seen, "excited"])
+    after = model.predict_proba(aligned.X)
+    np.testing.assert_array_equal(after[:, :6], before)
+    np.testing.assert_array_equal(
+        model.set_labels(["excited"]).predict_proba(aligned.X)[:, 0], after[:, 6]
+    )
+    model.set_params(random_state=1).set_labels(["excited"])
+    assert not np.allclose(model.predict_proba(aligned.X)[:, 0], after[:, 6])
+    np.testing.assert_array_equal(model.reset_labels().predict_proba(aligned.X), before)
+
+
+def test_early_fusion_needs_alignment(emotions):
+    with pytest.raises(
+        ValueError, match="different numbers of steps in 'text' and 'audio'"
+    ):
+        EFLSTMClassifier().fit(emotions.X, emotions.y[emotions.seen])
+
+
+@BOTH
+def test_all_modalities_are_needed(aligned, system):
+    model = system(hidden_sizes=6, **SMALL).fit(aligned.X, aligned.y[aligned.seen])
+    with pytest.raises(ValueError, match="X lacks 'audio', 'vision'"):
+        model.predict(aligned.X.select("text"))
+    holes = MultimodalArray(text=[np.ones((1, 2)), None], audio=[np.ones((1, 2))] * 2)
+    with pytest.raises(ValueError, match=r"Row\(s\) 1 have no steps in modality 'text'"):
+        system().fit(holes, [[0, 1], [1, 0]])
+
+
+@BOTH
+def test_all_zero_modality_of_a_dense_array_is_read(aligned, system):
+    """A face that was never found is zero in public files, and not missing."""
+    dense = {name: aligned.X.padded(name, side="left") for name in aligned.X.modalities}
+    dense["vision"][:10] = 0
+    model = system(hidden_sizes=6, **SMALL).fit(dense, aligned.y[aligned.seen])
+    right = {name: aligned.X.padded(name) for name in aligned.X.modalities}
+    right["vision"][:10] = 0
+    np.testing.assert_array_equal(model.predict_proba(dense), model.predict_proba(right))
+
+
+@BOTH
+def test_without_masking(aligned, system):
+    model = system(hidden_sizes=6, padding="none", bidirectional=False, **SMALL)
+    model.fit(aligned.X, aligned.y[aligned.seen])
+    assert model.predict_proba(aligned.X).shape == (160, 6)
+
+
+@BOTH
+def test_classes_and_preset(aligned, system):
+    y = np.array(["calm", "sad"])[aligned.y["sad"]]
+    model = system.from_preset("readme", hidden_sizes=6, max_epochs=2, random_state=0)
+    assert (model.batch_size, model.lr, model.clip_norm) == (64, 1e-3, 1.0)
+    assert set(model.fit(aligned.X, y).predict(aligned.X)) <= {"calm", "sad"}

@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.preprocessing import StandardScaler
+
+from sk_mer import MultimodalArray
+from sk_mer.preprocessing import MultimodalScaler, SegmentStatistics, SilenceTrimmer
+
+ALL = pytest.mark.parametrize(
+    "step", [MultimodalScaler(), SilenceTrimmer(), SegmentStatistics(n_segments=2)]
+)
+
+
+@pytest.fixture
+def ragged(rng):
+    return MultimodalArray(
+        text=[rng.normal(3, 2, size=(n, 3)) for n in (4, 2, 5)],
+        audio=[rng.normal(size=(9, 2)), None, rng.normal(size=(7, 2))],
+    )
+
+
+def test_scaler_is_the_standard_scaler(ragged, monkeypatch):
+    monkeypatch.setattr("sk_mer._blocks._CHUNK_STEPS", 5)  # several chunks
+    scaled = MultimodalScaler().fit_transform(ragged)
+    for name in ragged.modalities:
+        expected = StandardScaler().fit_transform(ragged.values(name).astype(float))
+        np.testing.assert_allclose(scaled.values(name), expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(scaled.lengths(name), ragged.lengths(name))
+
+
+def test_scaler_options(ragged):
+    only = MultimodalScaler(modalities=["audio"], with_std=False).fit(ragged)
+    out = only.transform(ragged)
+    assert np.shares_memory(out.values("text"), ragged.values("text"))
+    np.testing.assert_allclose(out.values("audio").mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(
+        out.values("audio").std(axis=0), ragged.values("audio").std(axis=0), rtol=1e-5
+    )
+    kept = MultimodalScaler(with_mean=False).fit(ragged)
+    assert not kept.mean_["text"].any()
+
+
+def test_scaler_leaves_padding_out():
+    dense = np.zeros((2, 4, 1))
+    dense[0, :2, 0], dense[1, :1, 0] = [1, 3], 5
+    scaled = MultimodalScaler().fit_transform({"audio": dense})
+    np.testing.assert_allclose(scaled.values("audio").mean(), 0, atol=1e-6)
+    assert scaled.lengths("audio").tolist() == [2, 1]
+
+
+def test_scaler_with_constant_and_nonfinite_features():
+    rows = [np.array([[1.0, 7.0], [np.nan, 7.0]]), np.array([[3.0, 7.0], [-np.inf, 7.0]])]
+    scaled = MultimodalScaler().fit_transform({"audio": rows}).values("audio")
+    np.testing.assert_allclose(scaled[[0, 2], 0], [-1, 1])
+    assert np.isnan(scaled[1, 0])
+    assert np.isneginf(scaled[3, 0])
+    np.testing.assert_array_equal(scaled[:, 1], 0)
+
+
+def test_scaler_keeps_float16():
+    half = np.arange(6, dtype=np.float16).reshape(3, 1, 2)
+    assert (
+        MultimodalScaler().fit_transform({"audio": half}).values("audio").dtype
+        == np.float16
+    )
+
+
+def test_silence():
+    audio = [
+        np.array([[0.0, 1], [0.1, 2], [5, 3], [1, 4], [4, 5], [0, 6]]),
+        None,
+        [[2.0, 1.0]],
+    ]
+    X = MultimodalArray(audio=audio, text=np.eye(3))
+    trimmed = SilenceTrimmer().fit_transform(X)
+    np.testing.assert_array_equal(trimmed[0]["audio"][:, 1], [3, 4, 5])
+    assert trimmed.lengths("audio").tolist() == [3, 0, 1]
+    assert np.shares_memory(trimmed[0]["audio"], X.values("audio"))
+    strict = SilenceTrimmer(threshold=0.9, column=0).fit_transform(X)
+    assert strict.lengths("audio").tolist() == [1, 0, 1]
+
+
+def test_segments(rng):
+    frames = rng.normal(size=(7, 2)).astype(np.float32)
+    X = MultimodalArray(audio=[frames, frames[:1], None])
+    out = SegmentStatistics(n_segments=2).fit_transform(X)
+    assert out.lengths("audio").tolist() == [2, 1, 0]
+    assert out.n_features == {"audio": 10}
+    part = frames[:4]
+    expected = [
+        part.mean(0), part.std(0), part.min(0), part.max(0), np.diff(part, axis=0).std(0)
+    ]  # fmt: skip
+    np.testing.assert_allclose(out[0]["audio"][0], np.concatenate(expected), rtol=1e-5)
+    np.testing.assert_array_equal(out[1]["audio"][0, 2:4], 0)  # one frame: no deviation
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [({"statistics": ("median",)}, "median"), ({"statistics": ()}, "expected some of"),
+     ({"n_segments": 0}, "n_segments=0")],
+)  # fmt: skip
+def test_bad_segments(ragged, params, message):
+    with pytest.raises(ValueError, match=message):
+        SegmentStatistics(**params).fit(ragged)
+
+
+@ALL
+def test_held_to_fit(step, ragged):
+    with pytest.raises(NotFittedError):
+        clone(step).transform(ragged)
+    fitted = clone(step).fit(ragged)
+    assert fitted.transform(ragged.select("audio")).modalities == ("audio",)
+    with pytest.raises(ValueError, match="'vision' was not in fit"):
+        fitted.transform({"vision": np.eye(3)})
+    with pytest.raises(ValueError, match="'audio' has 5 features, but 2 in fit"):
+        fitted.transform({"audio": np.eye(5)})
+    with pytest.raises(ValueError, match="asks for 'smell'"):
+        clone(step).set_params(modalities=["smell"]).fit(ragged)
+
+
+@ALL
+def test_input_is_not_changed(step, ragged):
+    before = ragged.copy()
+    for name in ragged.modalities:
+        ragged._block(name).values.flags.writeable = False
+    clone(step).fit_transform(ragged)
+    np.testing.assert_array_equal(ragged.values("audio"), before.values("audio"))
+
+
+@ALL
+def test_no_dataframes_are_made(step, ragged):
+    import sklearn
+
+    with sklearn.config_context(transform_output="pandas"):
+        assert isinstance(clone(step).fit_transform(ragged), MultimodalArray)
+    assert not hasattr(step, "set_output")

@@ -1,0 +1,175 @@
+"""Losses, validation, early stopping, thresholds, and skorch's own arguments."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from skorch.callbacks import Callback
+
+from sk_mer import MTEClassifier
+from sk_mer.metrics import weighted_accuracy_score
+from sk_mer.training import make_criterion
+
+from .conftest import SMALL
+
+
+@pytest.fixture
+def y(emotions):
+    return emotions.y[emotions.seen]
+
+
+class TestLoss:
+    def test_balanced(self):
+        encoded = np.array([[1, 0], [0, 0], [1, 1], [1, 0]], dtype=np.float32)
+        loss = make_criterion(encoded, ("a", "b"), "balanced")
+        np.testing.assert_allclose(loss.pos_weight, [1 / 3, 3])
+
+    def test_label_without_positives_has_weight_one(self):
+        encoded = np.array([[1, 0], [0, 0]], dtype=np.float32)
+        np.testing.assert_allclose(
+            make_criterion(encoded, "ab", "balanced").pos_weight, [1, 1]
+        )
+
+    def test_given(self):
+        encoded = np.eye(2, dtype=np.float32)
+        assert make_criterion(encoded, ("a", "b"), None).pos_weight is None
+        np.testing.assert_allclose(
+            make_criterion(encoded, ("a", "b"), {"b": 4}).pos_weight, [1, 4]
+        )
+        np.testing.assert_allclose(make_criterion(encoded, "ab", [2, 3]).pos_weight, [2, 3])
+
+    def test_balanced_classes(self):
+        from sklearn.utils.class_weight import compute_class_weight
+
+        encoded = np.array([0, 0, 0, 1, 2, 2])
+        loss = make_criterion(encoded, ("a", "b", "c"), "balanced")
+        expected = compute_class_weight("balanced", classes=np.arange(3), y=encoded)
+        np.testing.assert_allclose(loss.weight, expected, rtol=1e-6)
+
+
+class TestValidation:
+    def test_best_epoch_is_kept(self, emotions, mte, y):
+        """The weights that predict are those of the epoch with the highest score."""
+        X_val, y_val = emotions.X[:80], y[:80]
+        mte.set_params(max_epochs=25, patience=None, lr=0.03)
+        mte.fit(emotions.X[80:], y[80:], X_val=X_val, y_val=y_val)
+        curve = [epoch["valid_weighted_accuracy"] for epoch in mte.history_]
+        assert mte.n_iter_ == 25
+        assert np.argmax(curve) < 24
+        assert weighted_accuracy_score(y_val, mte.predict(X_val)) == pytest.approx(
+            max(curve)
+        )
+
+    def test_early_stopping(self, emotions, mte, y):
+        mte.set_params(max_epochs=100, patience=2, lr=0.03).fit(emotions.X, y)
+        curve = [epoch["valid_weighted_accuracy"] for epoch in mte.history_]
+        assert len(curve) == np.argmax(curve) + 3 < 100
+
+    @pytest.mark.parametrize("fraction", [None, 0, 0.0])
+    def test_without(self, emotions, mte, y, fraction):
+        mte.set_params(validation_fraction=fraction).fit(emotions.X, y)
+        assert mte.n_iter_ == 4
+        assert "valid_loss" not in mte.history_[0]
+
+    def test_of_one_class_is_judged_by_its_loss(self, emotions, mte):
+        y = emotions.y[["happy"]]
+        yes = np.flatnonzero(y["happy"])[:5]
+        mte.set_params(max_epochs=6)
+        mte.fit(emotions.X, y, X_val=emotions.X[yes], y_val=y.iloc[yes])
+        assert "valid_weighted_accuracy" not in mte.history_[0]
+        assert mte.n_iter_ == 6
+
+    def test_columns_of_validation_labels_are_matched_by_name(self, emotions, mte, y):
+        straight = mte.fit(emotions.X, y, X_val=emotions.X, y_val=y).history_
+        turned = mte.fit(emotions.X, y, X_val=emotions.X, y_val=y[y.columns[::-1]]).history_
+        assert [e["valid_loss"] for e in turned] == [e["valid_loss"] for e in straight]
+
+    def test_classes(self, emotions, mte, y):
+        names = np.where(y["happy"], "happy", "sad")
+        mte.fit(emotions.X[80:], names[80:], X_val=emotions.X[:80], y_val=names[:80])
+        assert mte.history_[-1]["valid_weighted_accuracy"] > 0.5
+
+    def test_plateau_lowers_the_rate(self, emotions, y):
+        rates = []
+
+        class Spy(Callback):
+            def on_epoch_end(self, net, **kwargs):
+                rates.append(net.optimizer_.param_groups[0]["lr"])
+
+        model = MTEClassifier(
+            label_vectors=emotions.label_vectors,
+            hidden_sizes=(16, 4, 4),
+            net_params={"callbacks": {"spy": Spy()}},
+            **{**SMALL, "lr": 1.0, "max_epochs": 30},
+            patience=None,
+        )
+        model.fit(emotions.X, y)
+        assert rates[0] == 1.0
+        assert rates[-1] == pytest.approx(0.1) or rates[-1] < 0.1
+
+    def test_gradient_is_clipped(self, emotions, mte, y):
+        norms = []
+
+        class Spy(Callback):
+            def on_grad_computed(self, net, named_parameters, **kwargs):
+                grads = [p.grad.ravel() for _, p in named_parameters if p.grad is not None]
+                norms.append(float(torch.cat(grads).norm()))
+
+        mte.set_params(clip_norm=1e-3, net_params={"callbacks": [("spy", Spy())]})
+        mte.fit(emotions.X, y)
+        assert max(norms) <= 1e-3 * 1.001
+        norms.clear()
+        mte.set_params(clip_norm=None).fit(emotions.X, y)
+        assert max(norms) > 0.05
+
+
+class TestThresholds:
+    def test_tuned_on_validation_rows(self, emotions, mte, y):
+        X_val, y_val = emotions.X[:100], y[:100]
+        kept = {"X_val": X_val, "y_val": y_val}
+        plain = mte.fit(emotions.X[100:], y[100:], **kept)
+        at_half = weighted_accuracy_score(y_val, plain.predict(X_val))
+        tuned = mte.set_params(threshold="tune").fit(emotions.X[100:], y[100:], **kept)
+        assert tuned.thresholds_.shape == (6,)
+        assert weighted_accuracy_score(y_val, tuned.predict(X_val)) > at_half
+        thresholds = tuned.thresholds_.copy()
+        tuned.set_labels(["excited", "sad"])
+        np.testing.assert_array_equal(
+            tuned.thresholds_, [0.5, thresholds[emotions.seen.index("sad")]]
+        )
+
+    def test_given_by_name(self, emotions, mte, y):
+        mte.set_params(threshold={"happy": 0.9, "excited": 0.1}).fit(emotions.X, y)
+        assert mte.thresholds_[emotions.seen.index("happy")] == 0.9
+        assert mte.set_labels(["excited", "frustrated"]).thresholds_.tolist() == [0.1, 0.5]
+
+    def test_strictly_greater(self, emotions, mte, y):
+        mte.fit(emotions.X, y)
+        proba = mte.predict_proba(emotions.X)
+        mte.thresholds_ = np.full(6, float(proba[0, 0]))
+        assert mte.predict(emotions.X)[0, 0] == 0
+
+
+class TestSkorch:
+    def test_arguments_reach_the_net(self, emotions, mte, y):
+        settings = {"optimizer": torch.optim.SGD, "optimizer__momentum": 0.5}
+        chosen = []
+
+        class Spy(Callback):
+            def on_train_begin(self, net, **kwargs):
+                chosen.append(net.optimizer_)
+
+        mte.set_params(net_params={**settings, "callbacks": [("spy", Spy())]})
+        mte.fit(emotions.X, y)
+        assert isinstance(chosen[0], torch.optim.SGD)
+        assert chosen[0].param_groups[0]["momentum"] == 0.5
+
+    def test_net_is_there(self, fitted_mte):
+        assert sum(p.numel() for p in fitted_mte.net_.module_.parameters()) > 0
+
+    def test_plain_classes_of_numbers(self, rng):
+        X = rng.normal(size=(60, 3))
+        y = pd.Series(np.where(X[:, 0] > 0, 7, 3))
+        model = MTEClassifier(hidden_sizes=6, **{**SMALL, "max_epochs": 20}).fit(X, y)
+        assert model.classes_.tolist() == [3, 7]
+        assert set(model.predict(X)) <= {3, 7}
