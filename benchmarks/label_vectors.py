@@ -27,12 +27,13 @@ ASKED = [f"word{k}" for k in (10, 5_000, 40_000, 120_000, 250_000, N_WORDS - 1)]
 def write(path: Path, n_words: int) -> None:
     """A GloVe text file with a word2vec header, five digits a number."""
     rng = np.random.default_rng(0)
+    rows = [
+        " ".join(f"{value:.5f}" for value in row)
+        for row in rng.normal(size=(500, N_VALUES))
+    ]
     with path.open("w") as stream:
         stream.write(f"{n_words} {N_VALUES}\n")
-        for first in range(0, n_words, 1000):
-            block = rng.normal(size=(min(1000, n_words - first), N_VALUES)).astype(str)
-            for k, row in enumerate(block):
-                stream.write(f"word{first + k} {' '.join(v[:8] for v in row)}\n")
+        stream.writelines(f"word{k} {rows[k % len(rows)]}\n" for k in range(n_words))
 
 
 def measure(route: str, path: str) -> None:

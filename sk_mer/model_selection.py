@@ -54,10 +54,10 @@ def validation_split(
     --------
     >>> import numpy as np
     >>> from sk_mer.model_selection import validation_split
-    >>> y = np.eye(2, dtype=bool)[[0] * 8 + [1] * 2]
-    >>> train, valid = validation_split(y, 0.2, np.random.RandomState(0))
+    >>> y = np.eye(2, dtype=bool)[[0] * 8 + [1] * 4]
+    >>> train, valid = validation_split(y, 0.25, np.random.RandomState(0))
     >>> len(train), len(valid)
-    (8, 2)
+    (9, 3)
     """
     n = len(indicators)
     if groups is not None:

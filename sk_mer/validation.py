@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
+from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
@@ -320,6 +321,8 @@ def refuse_constant(indicators: NDArray[np.bool_], names: Sequence[Any]) -> None
 
 def _multiclass(array: NDArray[Any], names: list[Any] | None) -> Targets:
     values = column_or_1d(array, warn=True)
+    if values.dtype.kind == "f":
+        assert_all_finite(values, input_name="y")
     check_classification_targets(values)
     classes, encoded = np.unique(values, return_inverse=True)
     if len(classes) < 2:

@@ -44,7 +44,7 @@ def tokenize(sentence: str) -> list[str]:
     return _TOKEN.findall(_CLITICS.sub(r" \1", plain))
 
 
-class WordVectorSequences(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class WordVectorSequences(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Turn sentences into sequences of word vectors.
 
     A token is looked up as it is written, then in lower case; tokens that the vectors
