@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._blocks import Block
+from ._rows import position, row_index, row_key
 
 __all__ = ["MultimodalArray"]
 
@@ -208,10 +209,10 @@ class MultimodalArray:
         2
         """
         if isinstance(key, tuple):
-            key = _row_key(key)
+            key = row_key(key)
         if isinstance(key, Integral) and not isinstance(key, (bool, np.bool_)):
-            return self._utterance(_position(int(key), len(self)))
-        rows = key if isinstance(key, slice) else _row_index(key, len(self))
+            return self._utterance(position(int(key), len(self)))
+        rows = key if isinstance(key, slice) else row_index(key, len(self))
         return self._from_blocks({m: b.take(rows) for m, b in self._blocks.items()})
 
     def _utterance(self, row: int) -> dict[str, NDArray[Any]]:
@@ -532,40 +533,3 @@ def _same_rows(blocks: dict[str, Block]) -> dict[str, Block]:
             "each modality one entry per utterance, None where it is missing."
         )
     return blocks
-
-
-def _row_key(key: tuple[Any, ...]) -> Any:
-    """The rows of ``X[rows, ...]``, which is how scikit-learn spells ``X[rows]``."""
-    kept = [part for part in key if part is not Ellipsis]
-    if len(kept) != 1:
-        raise IndexError(
-            f"A MultimodalArray has one axis, its utterances, but was indexed with "
-            f"{len(kept)}; use X.select(name) for a modality."
-        )
-    return kept[0]
-
-
-def _position(row: int, n: int) -> int:
-    if not -n <= row < n:
-        raise IndexError(f"Row {row} was asked for, but there are {n} utterances.")
-    return row % n
-
-
-def _row_index(key: Any, n: int) -> NDArray[np.intp]:
-    index = np.asarray(key)
-    if index.size == 0:
-        return np.zeros(0, dtype=np.intp)
-    if index.ndim != 1:
-        raise IndexError(f"Rows were given with {index.ndim} dimensions; expected 1.")
-    if index.dtype == bool:
-        if len(index) != n:
-            raise IndexError(f"The mask has {len(index)} entries for {n} utterances.")
-        return np.flatnonzero(index)
-    if not np.issubdtype(index.dtype, np.integer):
-        raise IndexError(
-            f"Rows were given as {index.dtype}; expected integers, booleans or a slice."
-        )
-    bad = index[(index < -n) | (index >= n)]
-    if bad.size:
-        raise IndexError(f"Row {bad[0]} was asked for, but there are {n} utterances.")
-    return np.where(index < 0, index + n, index).astype(np.intp)

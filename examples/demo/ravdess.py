@@ -190,13 +190,12 @@ def _show_recognition(
     table = pd.DataFrame(rows).T
     majority = y.mean().max()
     trivial = trivial_baselines(y)
-    for name, accuracy in (
-        ("all-no", y.iloc[:, 0].mean()),
-        ("prior", (y.mean() ** 2).sum()),
-    ):
-        scores = (trivial[name]["weighted_accuracy"].mean(), trivial[name]["auc"].mean())
+    for name, accuracy in (("most frequent", majority), ("prior", (y.mean() ** 2).sum())):
+        scores = (
+            trivial["prior"]["weighted_accuracy"].mean(),
+            trivial["prior"]["auc"].mean(),
+        )
         table.loc[name] = [f"{value:.3f}" for value in (accuracy, *scores)]
-    table.loc["most frequent"] = [f"{majority:.3f}", "0.500", "0.500"]
     show(
         f"RAVDESS, {N_FOLDS} folds by actor: 8-way accuracy, mean W-Acc, mean AUC",
         table,

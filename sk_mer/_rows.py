@@ -1,0 +1,47 @@
+"""Which utterances a key between square brackets means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def row_key(key: tuple[Any, ...]) -> Any:
+    """The rows of ``X[rows, ...]``, which is how scikit-learn spells ``X[rows]``."""
+    kept = [part for part in key if part is not Ellipsis]
+    if len(kept) != 1:
+        raise IndexError(
+            f"A MultimodalArray has one axis, its utterances, but was indexed with "
+            f"{len(kept)}; use X.select(name) for a modality."
+        )
+    return kept[0]
+
+
+def position(row: int, n: int) -> int:
+    """A row counted from the start."""
+    if not -n <= row < n:
+        raise IndexError(f"Row {row} was asked for, but there are {n} utterances.")
+    return row % n
+
+
+def row_index(key: Any, n: int) -> NDArray[np.intp]:
+    """Row numbers of a mask or of a list of rows."""
+    index = np.asarray(key)
+    if index.size == 0:
+        return np.zeros(0, dtype=np.intp)
+    if index.ndim != 1:
+        raise IndexError(f"Rows were given with {index.ndim} dimensions; expected 1.")
+    if index.dtype == bool:
+        if len(index) != n:
+            raise IndexError(f"The mask has {len(index)} entries for {n} utterances.")
+        return np.flatnonzero(index)
+    if not np.issubdtype(index.dtype, np.integer):
+        raise IndexError(
+            f"Rows were given as {index.dtype}; expected integers, booleans or a slice."
+        )
+    bad = index[(index < -n) | (index >= n)]
+    if bad.size:
+        raise IndexError(f"Row {bad[0]} was asked for, but there are {n} utterances.")
+    return np.where(index < 0, index + n, index).astype(np.intp)
