@@ -22,7 +22,7 @@ from .batching import MultimodalDataset, rows_by_length
 from .labels import LabelSpace, label_recipes
 from .model_selection import unseen_threshold
 from .multimodal import MultimodalArray
-from .training import prediction_net
+from .training import forked_seed, prediction_net
 from .validation import (
     check_aligned,
     check_all_present,
@@ -334,7 +334,8 @@ class FittedMultimodalClassifier(ClassifierMixin, BaseEstimator, metaclass=ABCMe
         """A net around saved weights, speaking of the labels that were in use."""
         vectors = self._seen_rows if self._has_vectors else None
         space = LabelSpace(self._seen_names, vectors)
-        module = self._make_module(self.n_features_, space)
+        with forked_seed(0, "cpu"):  # the weights drawn here are overwritten below
+            module = self._make_module(self.n_features_, space)
         module.set_label_rows(torch.from_numpy(self._rows))  # type: ignore[operator]
         module.load_state_dict(state)
         self.net_ = prediction_net(self, module)

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from .labels import is_keyed_vectors
+from .training import check_device
 
 __all__ = ["load", "load_estimator", "save_estimator"]
 
@@ -106,6 +107,7 @@ def _rebuilt(
     if vectors is not None:
         params["label_vectors"] = vectors
     estimator = _known_class(path, header["class"])(**params)
+    _fall_back_to_cpu(estimator)
     for name, plain in header["fitted"].items():
         setattr(estimator, name, reader.value(plain))
     state = {
@@ -140,6 +142,19 @@ def _damaged(path: Path, error: Exception) -> str:
         f"{path.name} is damaged or was not written by sk_mer's save() "
         f"({type(error).__name__}); save the estimator again."
     )
+
+
+def _fall_back_to_cpu(estimator: Any) -> None:
+    try:
+        check_device(estimator.device)
+    except ValueError:
+        warnings.warn(
+            f"The model was saved with device={estimator.device!r}, which is not here; "
+            "it is loaded with device='cpu'.",
+            UserWarning,
+            stacklevel=6,
+        )
+        estimator.device = "cpu"
 
 
 def _known_class(path: Path, name: str) -> type:

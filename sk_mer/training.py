@@ -107,10 +107,10 @@ def check_device(device: str) -> None:
         raise ValueError(
             f"device={device!r} is no torch device; expected 'cpu', 'cuda', 'mps' ..."
         ) from None
-    if kind == "cuda" and not torch.cuda.is_available():
+    if kind == "cuda" and (torch.device(device).index or 0) >= torch.cuda.device_count():
         raise ValueError(
-            f"device={device!r} was asked for, but torch finds no CUDA device here; "
-            "use device='cpu'."
+            f"device={device!r} was asked for, but torch finds "
+            f"{torch.cuda.device_count()} CUDA devices here; use device='cpu'."
         )
 
 

@@ -131,7 +131,7 @@ def test_bad_targets(case):
         ({"pos_weight": [1.0]}, "one positive number for each"),
         ({"pos_weight": {"sad": -1.0}}, "one positive number for each"),
         ({"device": "abacus"}, "no torch device"),
-        ({"device": "cuda:99"}, "no CUDA device|CUDA"),
+        ({"device": "cuda:99"}, "finds .* CUDA devices here"),
         ({"net_params": {"learning_rate": 1}}, "'learning_rate'"),
         ({"hidden_sizes": (1, 2, 3, 4)}, "has 4 entries"),
         ({"lr": -1.0}, "lr"),

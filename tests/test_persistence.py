@@ -159,3 +159,22 @@ def test_foreign_safetensors(fitted_mte, tmp_path):
         with pytest.raises(ValueError, match=match):
             sk_mer.load(tmp_path / "odd")
     assert mte_module.__all__  # loading looks classes up by name in sk_mer.models only
+
+
+def test_device_that_is_not_here(emotions, mte, tmp_path):
+    mte.fit(emotions.X, emotions.y[emotions.seen])
+    mte.set_params(device="cuda:77").save(tmp_path / "m")
+    with pytest.warns(UserWarning, match="device='cuda:77', which is not here"):
+        again = sk_mer.load(tmp_path / "m")
+    assert again.device == "cpu"
+    assert again.predict(emotions.X[:2]).shape == (2, 6)
+
+
+def test_global_random_state_is_untouched(aligned, tmp_path):
+    model = EFLSTMClassifier(hidden_sizes=4, unseen_labels="random", **SMALL)
+    model.fit(aligned.X, aligned.y[aligned.seen]).save(tmp_path / "m")
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    sk_mer.load(tmp_path / "m").set_labels(["happy", "excited"])
+    assert torch.equal(torch.rand(2), expected)

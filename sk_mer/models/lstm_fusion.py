@@ -41,7 +41,11 @@ class _LinearHead(nn.Module):
     def set_label_rows(self, rows: Tensor) -> None:
         """Score the labels of these rows from now on."""
         rows = rows.to(self.head.weight)
-        head = nn.Linear(rows.shape[1] - 1, len(rows), device=rows.device)
+        n_weights = rows.shape[1] - 1
+        # Not drawn at random first, which would move torch's global random state.
+        head = nn.utils.skip_init(  # type: ignore[no-untyped-call]
+            nn.Linear, n_weights, len(rows), device=rows.device
+        )
         with torch.no_grad():
             head.weight.copy_(rows[:, :-1])
             head.bias.copy_(rows[:, -1])
