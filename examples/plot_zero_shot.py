@@ -59,7 +59,8 @@ for k, (name, scores) in enumerate(auc.items()):
 axes.plot(place, data.best_auc, "k_", markersize=26, label="best reachable")
 axes.axvspan(len(data.seen) - 0.5, len(words) - 0.5, color="grey", alpha=0.15)
 axes.set(xticks=place, xticklabels=words, ylabel="AUC", ylim=(0, 1.1))
-axes.legend(ncols=5, loc="lower left")
+axes.set_xlim(-0.5, len(words) - 0.5)
+axes.legend(ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.08), frameon=False)
 plt.show()
 
 # %%
