@@ -32,8 +32,10 @@ def mean_and_spread(values: pd.DataFrame) -> pd.Series:
 def show(title: str, table: pd.DataFrame, path: Path) -> None:
     """Print a table and keep it as CSV."""
     print(f"\n{title}\n{'-' * len(title)}")
-    shown = table.map(lambda v: f"{v:.3f}" if isinstance(v, float) else v)
-    print(shown.fillna("").to_string())
+    shown = table.map(
+        lambda v: v if isinstance(v, str) else "" if pd.isna(v) else f"{v:.3f}"
+    )
+    print(shown.to_string())
     shown.to_csv(path)
 
 
