@@ -33,9 +33,8 @@ class LabelSpace:
     Examples
     --------
     >>> from sk_mer.labels import LabelSpace
-    >>> space = LabelSpace(("happy", "sad"), None)
-    >>> space.index("sad")
-    1
+    >>> len(LabelSpace(("happy", "sad")))
+    2
     """
 
     names: tuple[Any, ...]
@@ -43,31 +42,6 @@ class LabelSpace:
 
     def __len__(self) -> int:
         return len(self.names)
-
-    def index(self, name: Any) -> int:
-        """Position of a label.
-
-        Parameters
-        ----------
-        name : object
-            One of `names`.
-
-        Returns
-        -------
-        int
-
-        Raises
-        ------
-        ValueError
-            If the label is not in this space.
-
-        Examples
-        --------
-        >>> from sk_mer.labels import LabelSpace
-        >>> LabelSpace(("happy", "sad")).index("happy")
-        0
-        """
-        return self.names.index(name)
 
 
 def load_label_vectors(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -276,10 +276,9 @@ def make_criterion(
     """
     indicators = to_indicators(encoded, len(names))
     weights = _weights(indicators, names, pos_weight, multilabel=encoded.ndim == 2)
-    loss: Callable[..., nn.Module] = nn.CrossEntropyLoss
     if encoded.ndim == 2:
         return nn.BCEWithLogitsLoss(pos_weight=weights)
-    return loss(weight=weights)
+    return nn.CrossEntropyLoss(weight=weights)
 
 
 def _weights(
