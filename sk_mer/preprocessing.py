@@ -1,21 +1,23 @@
 """Transformers of utterances: scaling, silence, statistics of segments.
 
-All of them take and give a :class:`~sk_mer.MultimodalArray`, so that they can stand
-in a scikit-learn ``Pipeline`` before a classifier.
+All of them take and give a :class:`~sk_mer.MultimodalArray` (or a plain matrix), so that
+they can stand in a scikit-learn ``Pipeline`` before a classifier.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ._blocks import Block
 from .multimodal import MultimodalArray
-from .validation import check_fitted_modalities, quoted
+from .validation import check_fitted_modalities, check_multimodal, quoted
 
 __all__ = ["MultimodalScaler", "SegmentStatistics", "SilenceTrimmer"]
 
@@ -28,14 +30,16 @@ class _MultimodalTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_k
     """Remembers the modalities of ``fit`` and holds later data to them."""
 
     modalities: Any
+    handle_nonfinite: str = "error"
 
     def fit(self: Self, X: Any, y: Any = None) -> Self:
         """Learn from the training utterances.
 
         Parameters
         ----------
-        X : MultimodalArray or mapping of str to array-like
-            Utterances.
+        X : MultimodalArray, mapping of str to array-like, or array-like
+            Utterances; a plain matrix is one modality of one step, which has the name
+            in `modalities` if there is just one.
         y : None
             Ignored.
 
@@ -46,9 +50,10 @@ class _MultimodalTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_k
         Raises
         ------
         ValueError
-            If a modality that was asked for is missing.
+            If a modality that was asked for is missing, or values are not finite.
         """
-        data = _as_multimodal(X)
+        self._check_parameters()
+        data = self._read(X, reset=True)
         wanted = data.modalities if self.modalities is None else tuple(self.modalities)
         missing = [name for name in wanted if name not in data]
         if missing:
@@ -61,55 +66,70 @@ class _MultimodalTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_k
         self._learn(data)
         return self
 
-    def transform(self, X: Any) -> MultimodalArray:
+    def transform(self, X: Any) -> Any:
         """Transform utterances.
 
         Parameters
         ----------
-        X : MultimodalArray or mapping of str to array-like
+        X : like in ``fit``
             Utterances with modalities of ``fit``, all or some.
 
         Returns
         -------
         MultimodalArray
+            A matrix, where `X` was one.
 
         Raises
         ------
         NotFittedError
             If the transformer is not fitted.
         ValueError
-            If modalities or feature sizes are not those of ``fit``.
+            If modalities or feature sizes are not those of ``fit``, or values are not
+            finite.
         """
         check_is_fitted(self)
-        data = _as_multimodal(X)
+        data = self._read(X, reset=False)
         check_fitted_modalities(data, self.n_features_)
-        changed = {}
-        for name in data.modalities:
-            if name in self.modalities_:
-                changed[name] = self._change(name, data)
-        kept = {name: data._block(name) for name in data.modalities if name not in changed}
-        out = {
-            name: kept[name] if name in kept else changed[name]._block(name)
+        blocks = {
+            name: self._change(name, data)
+            if name in self.modalities_
+            else data._block(name)
             for name in data.modalities
         }
-        return MultimodalArray._from_blocks(out)
+        if _is_container(X) or getattr(X, "ndim", 2) == 3:
+            return MultimodalArray._from_blocks(blocks)
+        return blocks[data.modalities[0]].steps().astype(_float_type(X))
+
+    def _read(self, X: Any, *, reset: bool) -> MultimodalArray:
+        named = None if _is_container(X) else self.modalities
+        allow = self.handle_nonfinite == "zero"
+        return check_multimodal(
+            self, X, named, reset=reset, allow_nonfinite=allow
+        ).trim_padding()
+
+    def _check_parameters(self) -> None:
+        """Refuse parameters that make no sense."""
 
     def _learn(self, X: MultimodalArray) -> None:
         """What a transformer learns; nothing by default."""
 
-    def _change(self, name: str, X: MultimodalArray) -> MultimodalArray:
+    def _change(self, name: str, X: MultimodalArray) -> Block:
         raise NotImplementedError
 
 
-def _as_multimodal(X: Any) -> MultimodalArray:
-    return (X if isinstance(X, MultimodalArray) else MultimodalArray(X)).trim_padding()
+def _is_container(X: Any) -> bool:
+    return isinstance(X, MultimodalArray) or (isinstance(X, Mapping) and not issparse(X))
+
+
+def _float_type(X: Any) -> Any:
+    dtype = getattr(X, "dtype", None)
+    return dtype if dtype in (np.float32, np.float64) else np.float64
 
 
 class MultimodalScaler(_MultimodalTransformer, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Standardise each feature of each modality over all steps of the training data.
 
-    Padding of dense arrays is left out first, so that its zeros count nowhere. Values
-    that are not finite are left out of the statistics and pass unchanged.
+    Padding of dense arrays is left out first, so that its zeros count nowhere.
 
     Parameters
     ----------
@@ -117,11 +137,16 @@ class MultimodalScaler(_MultimodalTransformer, auto_wrap_output_keys=None):  # t
         Modalities to scale; all by default.
     with_mean, with_std : bool, default=True
         Whether to centre, and to divide by the standard deviation.
+    handle_nonfinite : {"error", "zero"}, default="error"
+        Refuse NaN and infinite values, or leave them out of the statistics and make
+        them 0, which is the mean, in the result.
 
     Attributes
     ----------
     mean_, scale_ : dict of str to ndarray of shape (n_features,)
         Statistics by modality; 1 stands for the deviation of a constant feature.
+    n_nonfinite_ : dict of str to int
+        NaN and infinite values met in ``fit``, by modality.
     modalities_ : list of str
         Modalities that are scaled.
     n_features_ : dict of str to int
@@ -138,13 +163,35 @@ class MultimodalScaler(_MultimodalTransformer, auto_wrap_output_keys=None):  # t
     """
 
     def __init__(
-        self, *, modalities: Any = None, with_mean: bool = True, with_std: bool = True
+        self,
+        *,
+        modalities: Any = None,
+        with_mean: bool = True,
+        with_std: bool = True,
+        handle_nonfinite: str = "error",
     ) -> None:
         self.modalities = modalities
         self.with_mean = with_mean
         self.with_std = with_std
+        self.handle_nonfinite = handle_nonfinite
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.handle_nonfinite == "zero"
+        return tags
+
+    def _check_parameters(self) -> None:
+        if self.handle_nonfinite not in ("error", "zero"):
+            raise ValueError(
+                f"handle_nonfinite={self.handle_nonfinite!r} was given; expected 'error' "
+                "or 'zero'."
+            )
 
     def _learn(self, X: MultimodalArray) -> None:
+        zero = self.handle_nonfinite == "zero"
+        self.n_nonfinite_ = {
+            m: X.count_nonfinite(m) if zero else 0 for m in self.modalities_
+        }
         self.mean_, self.scale_ = {}, {}
         for name in self.modalities_:
             mean, std = _moments(X, name)
@@ -152,11 +199,13 @@ class MultimodalScaler(_MultimodalTransformer, auto_wrap_output_keys=None):  # t
             std[std < 1e-8 * (1 + np.abs(mean))] = 1.0
             self.scale_[name] = std if self.with_std else np.ones_like(std)
 
-    def _change(self, name: str, X: MultimodalArray) -> MultimodalArray:
+    def _change(self, name: str, X: MultimodalArray) -> Block:
         values = X.values(name)
         mean, scale = (a[name].astype(np.float32) for a in (self.mean_, self.scale_))
-        scaled = ((values.astype(np.float32) - mean) / scale).astype(values.dtype)
-        return MultimodalArray.from_ragged({name: (scaled, X.lengths(name))})
+        scaled = (values.astype(np.float32) - mean) / scale
+        if self.handle_nonfinite == "zero":
+            np.nan_to_num(scaled, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        return Block.from_flat(name, scaled.astype(values.dtype), X.lengths(name))
 
 
 def _moments(
@@ -219,7 +268,7 @@ class SilenceTrimmer(_MultimodalTransformer, auto_wrap_output_keys=None):  # typ
         self.column = column
         self.threshold = threshold
 
-    def _change(self, name: str, X: MultimodalArray) -> MultimodalArray:
+    def _change(self, name: str, X: MultimodalArray) -> Block:
         first, length = [], []
         for utterance in X.select(name):
             loudness = utterance[name][:, self.column].astype(np.float32)
@@ -231,8 +280,7 @@ class SilenceTrimmer(_MultimodalTransformer, auto_wrap_output_keys=None):  # typ
             loud = np.flatnonzero(loudness >= low + self.threshold * (high - low))
             first.append(int(loud[0]))
             length.append(int(loud[-1] - loud[0] + 1))
-        block = X._block(name).narrowed(np.array(first), np.array(length))
-        return MultimodalArray._from_blocks({name: block})
+        return X._block(name).narrowed(np.array(first), np.array(length))
 
 
 class SegmentStatistics(_MultimodalTransformer, auto_wrap_output_keys=None):  # type: ignore[call-arg]
@@ -280,7 +328,7 @@ class SegmentStatistics(_MultimodalTransformer, auto_wrap_output_keys=None):  # 
         self.n_segments = n_segments
         self.statistics = statistics
 
-    def _learn(self, X: MultimodalArray) -> None:
+    def _check_parameters(self) -> None:
         unknown = [name for name in self.statistics if name not in _STATISTICS]
         if unknown or not self.statistics:
             raise ValueError(
@@ -290,11 +338,11 @@ class SegmentStatistics(_MultimodalTransformer, auto_wrap_output_keys=None):  # 
         if self.n_segments < 1:
             raise ValueError(f"n_segments={self.n_segments} was given; expected 1 or more.")
 
-    def _change(self, name: str, X: MultimodalArray) -> MultimodalArray:
+    def _change(self, name: str, X: MultimodalArray) -> Block:
         width = X.n_features[name] * len(self.statistics)
         rows = [self._summed(utterance[name], width) for utterance in X.select(name)]
         lengths = [len(row) for row in rows]
-        return MultimodalArray.from_ragged({name: (np.concatenate(rows), lengths)})
+        return Block.from_flat(name, np.concatenate(rows), lengths)
 
     def _summed(self, frames: NDArray[Any], width: int) -> NDArray[np.float32]:
         n_segments = min(self.n_segments, len(frames))

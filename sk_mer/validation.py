@@ -113,8 +113,8 @@ def _refuse_nonfinite(X: MultimodalArray) -> None:
         if count:
             raise ValueError(
                 f"Modality {name!r} has {count} values that are NaN or infinite, the "
-                f"first in row {row}; clean them, or set handle_nonfinite='zero' to "
-                "read them as 0."
+                f"first in row {row}; clean them, or set handle_nonfinite='zero', "
+                "here or in a MultimodalScaler before, to read them as 0."
             )
 
 

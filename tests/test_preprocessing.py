@@ -51,11 +51,14 @@ def test_scaler_leaves_padding_out():
 
 def test_scaler_with_constant_and_nonfinite_features():
     rows = [np.array([[1.0, 7.0], [np.nan, 7.0]]), np.array([[3.0, 7.0], [-np.inf, 7.0]])]
-    scaled = MultimodalScaler().fit_transform({"audio": rows}).values("audio")
-    np.testing.assert_allclose(scaled[[0, 2], 0], [-1, 1])
-    assert np.isnan(scaled[1, 0])
-    assert np.isneginf(scaled[3, 0])
-    np.testing.assert_array_equal(scaled[:, 1], 0)
+    with pytest.raises(ValueError, match="'audio' has 2 values that are NaN or infinite"):
+        MultimodalScaler().fit({"audio": rows})
+    step = MultimodalScaler(handle_nonfinite="zero")
+    scaled = step.fit_transform({"audio": rows}).values("audio")
+    np.testing.assert_allclose(scaled, [[-1, 0], [0, 0], [1, 0], [0, 0]])
+    assert step.n_nonfinite_ == {"audio": 2}
+    with pytest.raises(ValueError, match="handle_nonfinite='keep'"):
+        MultimodalScaler(handle_nonfinite="keep").fit({"audio": rows})
 
 
 def test_scaler_keeps_float16():
@@ -135,3 +138,32 @@ def test_no_dataframes_are_made(step, ragged):
     with sklearn.config_context(transform_output="pandas"):
         assert isinstance(clone(step).fit_transform(ragged), MultimodalArray)
     assert not hasattr(step, "set_output")
+
+
+@ALL
+def test_nonfinite_values_are_refused(step, ragged):
+    rows = [u["audio"].copy() for u in ragged]
+    rows[2][3, 1] = np.inf
+    with pytest.raises(
+        ValueError, match=r"'audio' has 1 values .* row 2.*MultimodalScaler"
+    ):
+        clone(step).fit({"audio": rows})
+    with pytest.raises(ValueError, match="'audio' has 1 values"):
+        clone(step).fit(ragged.select("audio")).transform({"audio": rows})
+
+
+@ALL
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, int])
+def test_a_matrix_gives_a_matrix(step, rng, dtype):
+    X = (10 * rng.normal(size=(6, 3))).astype(dtype)
+    out = clone(step).fit_transform(X)
+    assert isinstance(out, np.ndarray)
+    assert out.shape[0] == 6
+    assert out.dtype == (np.float64 if dtype is int else dtype)
+
+
+def test_a_dense_array_gives_a_container(rng):
+    X = rng.normal(size=(4, 5, 2))
+    out = MultimodalScaler(modalities=["audio"]).fit_transform(X)
+    assert out.modalities == ("audio",)
+    np.testing.assert_allclose(out.values("audio").mean(axis=0), 0, atol=1e-6)
