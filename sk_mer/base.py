@@ -26,6 +26,7 @@ from .training import (
     forked_seed,
     make_criterion,
     train_net,
+    whole_epochs,
 )
 from .validation import (
     Targets,
@@ -191,7 +192,8 @@ class BaseMultimodalClassifier(CallbackSupportMixin, FittedMultimodalClassifier)
             )
         self.net_ = net
         self.history_ = [
-            {key: row[key] for key in row if key in _HISTORY} for row in history
+            {key: row[key] for key in row if key in _HISTORY}
+            for row in whole_epochs(history)
         ]
         self.n_iter_ = len(self.history_)
         self.n_features_ = data.n_features

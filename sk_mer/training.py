@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -81,12 +82,16 @@ class EpochProgress(Callback):
         self.estimator = estimator
         self.context = context
 
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        self.stopped_ = False
+
     def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         self.epoch_ = self.context.subcontext(task_name="epoch")
         self.epoch_.call_on_fit_task_begin(estimator=self.estimator)
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        if self.epoch_.call_on_fit_task_end(estimator=self.estimator):
+        self.stopped_ = bool(self.epoch_.call_on_fit_task_end(estimator=self.estimator))
+        if self.stopped_:
             raise KeyboardInterrupt  # skorch's word for "stop and keep what is learned"
 
 
@@ -184,9 +189,26 @@ def train_net(
         callbacks=callbacks,
     )
     net.fit(train)
+    if _was_interrupted(net, estimator):
+        warnings.warn("Training was interrupted by the user.", UserWarning, stacklevel=5)
     history, net.history_ = net.history, History()
     _trim(net)
     return net, history
+
+
+def _was_interrupted(net: NeuralNet, estimator: Any) -> bool:
+    """Whether Ctrl-C ended the training, which skorch takes for an order to stop early."""
+    ours = dict(net.callbacks_)
+    stopping = ours.get("early_stopping")
+    stopped = stopping is not None and stopping.misses_ == stopping.patience
+    theirs = (estimator.net_params or {}).get("callbacks")  # may stop for their own reasons
+    expected = stopped or ours["progress"].stopped_ or theirs
+    return len(whole_epochs(net.history)) < net.max_epochs and not expected
+
+
+def whole_epochs(history: History) -> list[dict[str, Any]]:
+    """The rows of epochs whose training steps were all made."""
+    return [row for row in history if "train_batch_count" in row]
 
 
 def _trim(net: NeuralNet) -> None:

@@ -173,3 +173,23 @@ class TestSkorch:
         model = MTEClassifier(hidden_sizes=6, **{**SMALL, "max_epochs": 20}).fit(X, y)
         assert model.classes_.tolist() == [3, 7]
         assert set(model.predict(X)) <= {3, 7}
+
+
+def test_interruption_keeps_what_was_learned(emotions, mte, y, monkeypatch):
+    from sk_mer.batching import BatchIterator
+
+    whole = BatchIterator.__iter__
+
+    def interrupted(self):
+        if self.epoch == 2:
+            raise KeyboardInterrupt
+        return whole(self)
+
+    expected = mte.set_params(max_epochs=2).fit(emotions.X, y).predict_proba(emotions.X)
+    mte.set_params(max_epochs=50)
+    with monkeypatch.context() as patch:
+        patch.setattr(BatchIterator, "__iter__", interrupted)
+        with pytest.warns(UserWarning, match="interrupted by the user"):
+            mte.fit(emotions.X, y)
+    np.testing.assert_array_equal(mte.predict_proba(emotions.X), expected)
+    assert mte.n_iter_ == len(mte.history_) == 2
