@@ -32,6 +32,7 @@ from .validation import (
     Targets,
     check_fitted_modalities,
     check_targets,
+    nonfinite_counts,
     quoted,
     refuse_constant,
 )
@@ -183,8 +184,7 @@ class BaseMultimodalClassifier(CallbackSupportMixin, FittedMultimodalClassifier)
         criterion = make_criterion(train[1].encoded, targets.names, self.pos_weight)
         seed = int(rng.randint(np.iinfo(np.int32).max))
         windows = self._windows(data)
-        zero = self.handle_nonfinite == "zero"
-        nonfinite = {m: data.count_nonfinite(m) if zero else 0 for m in data.modalities}
+        nonfinite = nonfinite_counts(data, data.modalities, self.handle_nonfinite)
         with forked_seed(seed, self.device):
             module = self._make_module(data.n_features, space)
             net, history = self._train(

@@ -23,6 +23,7 @@ _FORMAT = "sk_mer"
 _VERSION = 1
 # Fitted state that is not JSON, or is rebuilt from the rest.
 _REBUILT = {"net_", "_skl_callbacks"}
+_LEFT_OUT = object()
 
 
 def load(path: Any, *, label_vectors: Any = None) -> Any:
@@ -174,7 +175,12 @@ class _Writer:
     def __init__(self) -> None:
         self.tensors: dict[str, torch.Tensor] = {}
 
-    def plain(self, value: Any, where: str) -> Any:  # noqa: PLR0911
+    def plain(self, value: Any, where: str) -> Any:
+        """JSON for a value; None, and a warning, where it has none."""
+        found = self._plain_or_left_out(value, where)
+        return None if found is _LEFT_OUT else found
+
+    def _plain_or_left_out(self, value: Any, where: str) -> Any:  # noqa: PLR0911
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
         if isinstance(value, Path):
@@ -184,27 +190,21 @@ class _Writer:
         if isinstance(value, np.ndarray):
             return self._array(value, where)
         if isinstance(value, Mapping):
-            kept = [[k, v] for k, v in value.items() if self._can_be_kept(v, where)]
-            return {
-                "mapping": [[self.plain(part, where) for part in pair] for pair in kept]
-            }
+            pairs = [
+                [self.plain(k, where), self._plain_or_left_out(v, where)]
+                for k, v in value.items()
+            ]
+            return {"mapping": [pair for pair in pairs if pair[1] is not _LEFT_OUT]}
         if isinstance(value, (list, tuple)):
             items = [self.plain(item, where) for item in value]
             return items if isinstance(value, list) else {"tuple": items}
-        self._can_be_kept(value, where)
-        return None
-
-    def _can_be_kept(self, value: Any, where: str) -> bool:
-        kinds = (bool, int, float, str, Path, np.generic, np.ndarray, Mapping, list, tuple)
-        if value is None or isinstance(value, kinds):
-            return True
         warnings.warn(
             f"{where} holds a {type(value).__name__}, which a file without code cannot "
             "carry; it was left out.",
             UserWarning,
             stacklevel=6,
         )
-        return False
+        return _LEFT_OUT
 
     def _array(self, value: NDArray[Any], where: str) -> Any:
         if value.dtype.kind not in "fiub":

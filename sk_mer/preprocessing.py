@@ -6,18 +6,23 @@ they can stand in a scikit-learn ``Pipeline`` before a classifier.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ._blocks import Block
 from .multimodal import MultimodalArray
-from .validation import check_fitted_modalities, check_multimodal, quoted
+from .validation import (
+    check_fitted_modalities,
+    check_has_modalities,
+    check_multimodal,
+    is_container,
+    nonfinite_counts,
+)
 
 __all__ = ["MultimodalScaler", "SegmentStatistics", "SilenceTrimmer"]
 
@@ -25,12 +30,15 @@ Self = TypeVar("Self", bound="_MultimodalTransformer")
 _STATISTICS = ("mean", "std", "min", "max", "delta")
 
 
-# A MultimodalArray cannot become a DataFrame, so that set_output has no meaning here.
 class _MultimodalTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Remembers the modalities of ``fit`` and holds later data to them."""
 
     modalities: Any
     handle_nonfinite: str = "error"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        # A MultimodalArray cannot become a DataFrame: set_output has no meaning here.
+        super().__init_subclass__(auto_wrap_output_keys=None, **kwargs)
 
     def fit(self: Self, X: Any, y: Any = None) -> Self:
         """Learn from the training utterances.
@@ -55,12 +63,7 @@ class _MultimodalTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_k
         self._check_parameters()
         data = self._read(X, reset=True)
         wanted = data.modalities if self.modalities is None else tuple(self.modalities)
-        missing = [name for name in wanted if name not in data]
-        if missing:
-            raise ValueError(
-                f"modalities={list(wanted)} asks for {quoted(missing)}, but X has "
-                f"{quoted(data.modalities)}."
-            )
+        check_has_modalities(data, wanted)
         self.n_features_ = data.n_features
         self.modalities_ = list(wanted)
         self._learn(data)
@@ -96,12 +99,12 @@ class _MultimodalTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_k
             else data._block(name)
             for name in data.modalities
         }
-        if _is_container(X) or getattr(X, "ndim", 2) == 3:
+        if is_container(X) or getattr(X, "ndim", 2) == 3:
             return MultimodalArray._from_blocks(blocks)
         return blocks[data.modalities[0]].steps().astype(_float_type(X))
 
     def _read(self, X: Any, *, reset: bool) -> MultimodalArray:
-        named = None if _is_container(X) else self.modalities
+        named = None if is_container(X) else self.modalities
         allow = self.handle_nonfinite == "zero"
         return check_multimodal(
             self, X, named, reset=reset, allow_nonfinite=allow
@@ -117,16 +120,12 @@ class _MultimodalTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_k
         raise NotImplementedError
 
 
-def _is_container(X: Any) -> bool:
-    return isinstance(X, MultimodalArray) or (isinstance(X, Mapping) and not issparse(X))
-
-
 def _float_type(X: Any) -> Any:
     dtype = getattr(X, "dtype", None)
     return dtype if dtype in (np.float32, np.float64) else np.float64
 
 
-class MultimodalScaler(_MultimodalTransformer, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+class MultimodalScaler(_MultimodalTransformer):
     """Standardise each feature of each modality over all steps of the training data.
 
     Padding of dense arrays is left out first, so that its zeros count nowhere.
@@ -188,10 +187,7 @@ class MultimodalScaler(_MultimodalTransformer, auto_wrap_output_keys=None):  # t
             )
 
     def _learn(self, X: MultimodalArray) -> None:
-        zero = self.handle_nonfinite == "zero"
-        self.n_nonfinite_ = {
-            m: X.count_nonfinite(m) if zero else 0 for m in self.modalities_
-        }
+        self.n_nonfinite_ = nonfinite_counts(X, self.modalities_, self.handle_nonfinite)
         self.mean_, self.scale_ = {}, {}
         for name in self.modalities_:
             mean, std = _moments(X, name)
@@ -228,7 +224,7 @@ def _moments(
     return mean, np.sqrt(squares / np.maximum(count, 1))
 
 
-class SilenceTrimmer(_MultimodalTransformer, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+class SilenceTrimmer(_MultimodalTransformer):
     """Leave out the quiet steps at the start and the end of each utterance.
 
     A step is loud where one feature (of MFCCs the first, which follows the energy)
@@ -283,7 +279,7 @@ class SilenceTrimmer(_MultimodalTransformer, auto_wrap_output_keys=None):  # typ
         return X._block(name).narrowed(np.array(first), np.array(length))
 
 
-class SegmentStatistics(_MultimodalTransformer, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+class SegmentStatistics(_MultimodalTransformer):
     """Sum up each utterance in a few segments: mean, deviation, range, movement.
 
     Hundreds of frames become a handful of steps with several statistics of each

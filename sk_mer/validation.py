@@ -53,10 +53,8 @@ def check_multimodal(
     TypeError
         If X is sparse, complex or not numeric.
     """
-    if isinstance(X, MultimodalArray):
-        array = X
-    elif isinstance(X, Mapping) and not issparse(X):
-        array = MultimodalArray(X)
+    if is_container(X):
+        array = X if isinstance(X, MultimodalArray) else MultimodalArray(X)
     elif isinstance(X, np.ndarray) and X.ndim == 3:
         array = MultimodalArray(_split_columns(X, modalities))
     else:
@@ -69,6 +67,11 @@ def check_multimodal(
     if not allow_nonfinite:
         _refuse_nonfinite(array)
     return array
+
+
+def is_container(X: Any) -> bool:
+    """Whether X names its modalities, and is no array; some sparse arrays are mappings."""
+    return isinstance(X, MultimodalArray) or (isinstance(X, Mapping) and not issparse(X))
 
 
 def _split_columns(X: NDArray[Any], modalities: Any) -> dict[str, NDArray[Any]]:
@@ -97,14 +100,28 @@ def _named_modalities(
 ) -> MultimodalArray:
     if modalities is None:
         return X
+    if strict:
+        check_has_modalities(X, modalities)
+    kept = [name for name in modalities if name in X]
+    return X.select(*kept) if kept else X
+
+
+def check_has_modalities(X: MultimodalArray, modalities: Iterable[str]) -> None:
+    """Refuse data that lack a modality which a parameter names."""
     missing = [name for name in modalities if name not in X]
-    if missing and strict:
+    if missing:
         raise ValueError(
             f"modalities={list(modalities)} asks for {quoted(missing)}, "
             f"but X has {quoted(X.modalities)}."
         )
-    kept = [name for name in modalities if name in X]
-    return X.select(*kept) if kept else X
+
+
+def nonfinite_counts(
+    X: MultimodalArray, modalities: Iterable[str], handle_nonfinite: str
+) -> dict[str, int]:
+    """NaN and infinite values by modality; with ``"error"`` none got this far."""
+    read = handle_nonfinite == "zero"
+    return {name: X.count_nonfinite(name) if read else 0 for name in modalities}
 
 
 def _refuse_nonfinite(X: MultimodalArray) -> None:

@@ -188,13 +188,10 @@ def _show_recognition(
 ) -> None:
     rows = {name: mean_and_spread(_by_seed(found, name)) for name in systems}
     table = pd.DataFrame(rows).T
-    majority = y.mean().max()
-    trivial = trivial_baselines(y)
-    for name, accuracy in (("most frequent", majority), ("prior", (y.mean() ** 2).sum())):
-        scores = (
-            trivial["prior"]["weighted_accuracy"].mean(),
-            trivial["prior"]["auc"].mean(),
-        )
+    prior = trivial_baselines(y)["prior"]
+    scores = [prior["weighted_accuracy"].mean(), prior["auc"].mean()]
+    accuracies = {"most frequent": y.mean().max(), "prior": (y.mean() ** 2).sum()}
+    for name, accuracy in accuracies.items():
         table.loc[name] = [f"{value:.3f}" for value in (accuracy, *scores)]
     show(
         f"RAVDESS, {N_FOLDS} folds by actor: 8-way accuracy, mean W-Acc, mean AUC",
