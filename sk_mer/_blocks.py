@@ -206,6 +206,26 @@ class Block:
         out[inside] = self.values[place[inside]]
         return out
 
+    def gather(self, out: NDArray[Any]) -> None:
+        """Fill ``(n_steps, n, n_features)`` float32, time first, with one indexed copy."""
+        step = np.arange(len(out))[:, None]
+        inside = step < self.lengths
+        # A padded place reads its row's last step, or row 0 of the store, and is
+        # zeroed: an index into memory that is read anyway.
+        place = np.where(
+            self.lengths > 0, self.starts + np.minimum(step, self.lengths - 1), 0
+        )
+        if not len(self.values):
+            out[...] = 0
+            return
+        if self.values.dtype == out.dtype:
+            flat = out.reshape(-1, self.n_features)
+            np.take(self.values, place.ravel(), axis=0, out=flat, mode="clip")
+        else:
+            out[...] = self.values[place]
+        if not inside.all():
+            out[~inside] = 0
+
     def chunks(self) -> Iterator[tuple[int, Block]]:
         """First row and block of successive runs of rows, each of bounded size."""
         total = np.cumsum(self.lengths)

@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from ._sklearn_callbacks import CallbackSupportMixin
-from .batching import MultimodalDataset
+from .batching import MultimodalDataset, rows_by_length
 from .fitted import FittedMultimodalClassifier
 from .labels import LabelSpace, resolve_label_space
 from .model_selection import given_thresholds, tune_thresholds, validation_split
@@ -23,6 +23,7 @@ from .multimodal import MultimodalArray
 from .training import (
     check_device,
     check_net_params,
+    check_precision,
     forked_seed,
     make_criterion,
     train_net,
@@ -79,6 +80,7 @@ class BaseMultimodalClassifier(CallbackSupportMixin, FittedMultimodalClassifier)
         "validation_fraction": [Interval(Real, 0, 1, closed="left"), None],
         "handle_nonfinite": [StrOptions({"error", "zero"})],
         "device": [str],
+        "precision": [StrOptions({"fp32", "bf16"})],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
         "net_params": [Mapping, None],
@@ -92,6 +94,7 @@ class BaseMultimodalClassifier(CallbackSupportMixin, FittedMultimodalClassifier)
     max_epochs: int
     validation_fraction: float | None
     device: str
+    precision: str
     random_state: Any
     net_params: Mapping[str, Any] | None
 
@@ -172,6 +175,7 @@ class BaseMultimodalClassifier(CallbackSupportMixin, FittedMultimodalClassifier)
             If X is sparse, complex or of an unknown form.
         """
         check_device(self.device)
+        check_precision(self.precision, self.device)
         check_net_params(self.net_params)
         data = self._checked(X, reset=True)
         targets = check_targets(y, self.labels, len(data))
@@ -218,8 +222,8 @@ class BaseMultimodalClassifier(CallbackSupportMixin, FittedMultimodalClassifier)
         thresholds: NDArray[np.float64],
         seed: int,
     ) -> Any:
-        def dataset(part: Part) -> MultimodalDataset:
-            return self._dataset(part[0], part[1].encoded, windows)
+        def dataset(part: Part, order: Any = slice(None)) -> MultimodalDataset:
+            return self._dataset(part[0][order], part[1].encoded[order], windows)
 
         context = self._init_callback_context(max_subtasks=self.max_epochs)
         shown = {"estimator": self, "X": train[0], "y": train[1].encoded}
@@ -229,7 +233,7 @@ class BaseMultimodalClassifier(CallbackSupportMixin, FittedMultimodalClassifier)
             module,
             criterion,
             dataset(train),
-            None if valid is None else dataset(valid),
+            None if valid is None else dataset(valid, rows_by_length(valid[0])),
             seed=seed,
             thresholds=thresholds if train[1].multilabel else None,
             context=context,

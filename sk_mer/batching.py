@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.utils.rnn import pad_sequence
 
 from .multimodal import MultimodalArray
 
-__all__ = ["BatchIterator", "MultimodalDataset", "gather_batch"]
+__all__ = [
+    "BatchIterator",
+    "MultimodalDataset",
+    "collate",
+    "gather_batch",
+    "rows_by_length",
+    "split_batch",
+]
 
 Batch = dict[str, dict[str, torch.Tensor]]
 
@@ -106,8 +114,9 @@ def gather_batch(X: MultimodalArray, windows: Mapping[str, int] | None = None) -
     Returns
     -------
     dict
-        ``"sequences"``, float32 ``(n, n_steps, n_features)`` by modality, zero and
-        finite beyond each length, and ``"lengths"``, int64 ``(n,)`` by modality.
+        ``"sequences"``, float32 ``(n, n_steps, n_features)`` by modality, zero beyond
+        each length and laid out time first, as recurrent layers read it, and
+        ``"lengths"``, int64 ``(n,)`` by modality.
 
     Examples
     --------
@@ -120,14 +129,72 @@ def gather_batch(X: MultimodalArray, windows: Mapping[str, int] | None = None) -
     """
     sequences, lengths = {}, {}
     for name in X.modalities:
-        steps = X.lengths(name)
+        block = X._block(name)
+        steps = block.lengths
         window = int(steps.max(initial=0)) if windows is None else windows[name]
         # torch's memory, not numpy's: its alignment is always the same, and with it
         # the rounding of the matrix products that read it.
-        sequences[name] = torch.zeros(len(X), window, X.n_features[name])
-        X._block(name).pad_into(sequences[name].numpy())
+        time_first = torch.empty(window, len(X), block.n_features)
+        block.gather(time_first.numpy())
+        sequences[name] = time_first.transpose(0, 1)
         lengths[name] = torch.from_numpy(steps.clip(max=window))
     return {"sequences": sequences, "lengths": lengths}
+
+
+def split_batch(batch: Any, n_parts: int) -> list[tuple[Batch, torch.Tensor]]:
+    """A batch of :class:`MultimodalDataset` in parts of like size.
+
+    Parameters
+    ----------
+    batch : tuple
+        Inputs and targets.
+    n_parts : int
+        At most as many as there are rows.
+
+    Returns
+    -------
+    list of tuple
+        Rows in their order, padded no further than each part needs.
+    """
+    inputs, y = batch
+    size = math.ceil(len(y) / n_parts)
+    parts = []
+    for first in range(0, len(y), size):
+        rows = slice(first, first + size)
+        lengths = {name: steps[rows] for name, steps in inputs["lengths"].items()}
+        sequences = {
+            name: steps[rows, : int(lengths[name].max())]
+            for name, steps in inputs["sequences"].items()
+        }
+        parts.append(({"sequences": sequences, "lengths": lengths}, y[rows]))
+    return parts
+
+
+def collate(items: Sequence[tuple[Batch, torch.Tensor]]) -> tuple[Batch, torch.Tensor]:
+    """Join batches of one, as a plain torch ``DataLoader`` draws them, into one.
+
+    Parameters
+    ----------
+    items : sequence of tuple
+        Items of a :class:`MultimodalDataset`.
+
+    Returns
+    -------
+    tuple
+        A batch of all of them, in their order.
+    """
+    names = items[0][0]["sequences"]
+    sequences = {
+        name: pad_sequence([inputs["sequences"][name][0] for inputs, _ in items]).transpose(
+            0, 1
+        )
+        for name in names
+    }
+    lengths = {
+        name: torch.cat([inputs["lengths"][name] for inputs, _ in items]) for name in names
+    }
+    y = torch.cat([y for _, y in items])
+    return {"sequences": sequences, "lengths": lengths}, y
 
 
 class BatchIterator:
@@ -166,13 +233,16 @@ class BatchIterator:
         return math.ceil(len(self.dataset) / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Batch, torch.Tensor]]:
-        if self.seed is None:
-            batches = _cut(np.arange(len(self.dataset)), self.batch_size)
-        else:
-            rng = np.random.default_rng([self.seed, self.epoch])
-            batches = _shuffled(_total_steps(self.dataset.X), self.batch_size, rng)
+        batches = self.rows()
         self.epoch += 1
         return (self.dataset.batch(rows) for rows in batches)
+
+    def rows(self) -> list[NDArray[np.intp]]:
+        """Row indices of each batch of the epoch that comes next."""
+        if self.seed is None:
+            return _cut(np.arange(len(self.dataset)), self.batch_size)
+        rng = np.random.default_rng([self.seed, self.epoch])
+        return _shuffled(_total_steps(self.dataset.X), self.batch_size, rng)
 
 
 def _total_steps(X: MultimodalArray) -> NDArray[np.int64]:
@@ -180,7 +250,17 @@ def _total_steps(X: MultimodalArray) -> NDArray[np.int64]:
 
 
 def rows_by_length(X: MultimodalArray) -> NDArray[np.intp]:
-    """Rows from the shortest utterance to the longest, ties in their order."""
+    """Rows from the shortest utterance to the longest, ties in their order.
+
+    Parameters
+    ----------
+    X : MultimodalArray
+        Utterances.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
     return np.argsort(_total_steps(X), kind="stable")
 
 

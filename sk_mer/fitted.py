@@ -22,7 +22,8 @@ from .batching import MultimodalDataset, rows_by_length
 from .labels import LabelSpace, label_recipes
 from .model_selection import unseen_threshold
 from .multimodal import MultimodalArray
-from .training import forked_seed, prediction_net
+from .net import prediction_net
+from .training import forked_seed
 from .validation import (
     check_aligned,
     check_all_present,

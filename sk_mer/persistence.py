@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from .labels import is_keyed_vectors
-from .training import check_device
+from .training import check_device, check_precision
 
 __all__ = ["load", "load_estimator", "save_estimator"]
 
@@ -108,7 +108,7 @@ def _rebuilt(
     if vectors is not None:
         params["label_vectors"] = vectors
     estimator = _known_class(path, header["class"])(**params)
-    _fall_back_to_cpu(estimator)
+    _fit_to_machine(estimator)
     for name, plain in header["fitted"].items():
         setattr(estimator, name, reader.value(plain))
     state = {
@@ -145,17 +145,26 @@ def _damaged(path: Path, error: Exception) -> str:
     )
 
 
-def _fall_back_to_cpu(estimator: Any) -> None:
+def _fit_to_machine(estimator: Any) -> None:
+    """Take the CPU, and float32, where the machine lacks what the model was saved with."""
+
+    def fall_back(name: str, to: str) -> None:
+        warnings.warn(
+            f"The model was saved with {name}={getattr(estimator, name)!r}, which is not "
+            f"to be had here; it is loaded with {name}={to!r}.",
+            UserWarning,
+            stacklevel=7,
+        )
+        setattr(estimator, name, to)
+
     try:
         check_device(estimator.device)
     except ValueError:
-        warnings.warn(
-            f"The model was saved with device={estimator.device!r}, which is not here; "
-            "it is loaded with device='cpu'.",
-            UserWarning,
-            stacklevel=6,
-        )
-        estimator.device = "cpu"
+        fall_back("device", "cpu")
+    try:
+        check_precision(estimator.precision, estimator.device)
+    except ValueError:
+        fall_back("precision", "fp32")
 
 
 def _known_class(path: Path, name: str) -> type:

@@ -13,24 +13,23 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 from skorch import NeuralNet
-from skorch.callbacks import (
-    Callback,
-    EarlyStopping,
-    GradientNormClipping,
-    LRScheduler,
-)
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.helper import predefined_split
 from skorch.history import History
 from torch import nn
 
-from .batching import BatchIterator, MultimodalDataset
+from .batching import MultimodalDataset
 from .metrics import weighted_accuracies
+from .net import GradientClipping, MultimodalNet, make_net, trim_net
 from .validation import to_indicators
 
 __all__ = ["train_net"]
 
 _PLATEAU_FACTOR = 0.1
 _PLATEAU_PATIENCE = 5
+# Epochs are ranked by weighted accuracy, and by validation loss where it is equal.
+_RANK = "valid_rank"
+_TIE_BREAK = 1e-9
 
 
 class ValidationWeightedAccuracy(Callback):
@@ -64,7 +63,12 @@ class ValidationWeightedAccuracy(Callback):
         else:
             guess = expit(logits) > self.thresholds
         by_label = weighted_accuracies(to_indicators(targets, n_labels), guess)
-        net.history.record("valid_weighted_accuracy", float(np.nanmean(by_label)))
+        score = float(np.nanmean(by_label))
+        net.history.record("valid_weighted_accuracy", score)
+        # At first a slow learner answers the same to all: its score stands still, while
+        # its loss already falls.
+        rank = score - _TIE_BREAK * net.history[-1, "valid_loss"]
+        net.history.record(_RANK, rank)
 
 
 class EpochProgress(Callback):
@@ -119,9 +123,32 @@ def check_device(device: str) -> None:
         )
 
 
+def check_precision(precision: str, device: str) -> None:
+    """Refuse bfloat16 where it would be emulated, more slowly than float32."""
+    if precision == "bf16" and not has_bf16(device):
+        raise ValueError(
+            f"precision='bf16' was asked for, but {device!r} has no units for bfloat16 "
+            "here; use precision='fp32'."
+        )
+
+
+def has_bf16(device: str) -> bool:
+    """Whether a device multiplies in bfloat16."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if kind != "cpu":
+        return False
+    avx512 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    return bool(avx512() or amx())
+
+
 def check_net_params(net_params: Mapping[str, Any] | None) -> None:
     """Refuse arguments that skorch's net would not know."""
-    known = set(inspect.signature(NeuralNet.__init__).parameters) - {"self", "kwargs"}
+    known = set(inspect.signature(NeuralNet.__init__).parameters)
+    known |= set(inspect.signature(MultimodalNet.__init__).parameters)
+    known -= {"self", "args", "kwargs"}
     for name in net_params or {}:
         if name.partition("__")[0] not in known:
             raise ValueError(
@@ -168,7 +195,7 @@ def train_net(
     callbacks = [
         *_scoring(valid, thresholds),
         ("progress", EpochProgress(estimator, context)),
-        ("clip", GradientNormClipping(estimator.clip_norm)),
+        ("clip", GradientClipping(estimator.clip_norm)),
         (
             "plateau",
             LRScheduler(
@@ -185,14 +212,14 @@ def train_net(
         module,
         criterion=criterion,
         train_split=None if valid is None else predefined_split(valid),
-        iterator_train__seed=seed,
+        seed=seed,
         callbacks=callbacks,
     )
     net.fit(train)
     if _was_interrupted(net, estimator):
         warnings.warn("Training was interrupted by the user.", UserWarning, stacklevel=5)
     history, net.history_ = net.history, History()
-    _trim(net)
+    trim_net(net)
     return net, history
 
 
@@ -211,12 +238,6 @@ def whole_epochs(history: History) -> list[dict[str, Any]]:
     return [row for row in history if "train_batch_count" in row]
 
 
-def _trim(net: NeuralNet) -> None:
-    """Leave what prediction needs; the module, held twice, would be saved twice."""
-    net.trim_for_prediction()
-    net.module = type(net.module_)
-
-
 def _scoring(
     valid: MultimodalDataset | None, thresholds: NDArray[np.float64] | None
 ) -> list[tuple[str, Callback]]:
@@ -232,7 +253,7 @@ def _stopping(
         return []
     if _can_score(valid):
         monitor: dict[str, Any] = {
-            "monitor": "valid_weighted_accuracy",
+            "monitor": _RANK,
             "lower_is_better": False,
         }
     else:
@@ -255,36 +276,6 @@ def _can_score(valid: MultimodalDataset) -> bool:
     """Whether some label has both positives and negatives among the validation rows."""
     y = valid.y if valid.y.ndim == 2 else valid.y[:, None]
     return bool((y != y[:1]).any())
-
-
-def make_net(estimator: Any, module: nn.Module, **arguments: Any) -> NeuralNet:
-    """A skorch net with the estimator's settings; `net_params` have the last word."""
-    own: dict[str, Any] = {
-        "criterion": nn.BCEWithLogitsLoss(),
-        "optimizer": torch.optim.Adam,
-        "lr": estimator.lr,
-        "max_epochs": estimator.max_epochs,
-        "batch_size": estimator.batch_size,
-        "iterator_train": BatchIterator,
-        "iterator_valid": BatchIterator,
-        "device": estimator.device,
-        "verbose": estimator.verbose,
-        **arguments,
-    }
-    given = dict(estimator.net_params or {})
-    callbacks = [*own.pop("callbacks", []), *_named(given.pop("callbacks", None) or [])]
-    return NeuralNet(module, **{**own, **given}, callbacks=callbacks)
-
-
-def _named(callbacks: Any) -> list[Any]:
-    return list(callbacks.items()) if isinstance(callbacks, Mapping) else list(callbacks)
-
-
-def prediction_net(estimator: Any, module: nn.Module) -> NeuralNet:
-    """A net around a module whose weights are already there."""
-    net = make_net(estimator, module).initialize()
-    _trim(net)
-    return net
 
 
 def make_criterion(

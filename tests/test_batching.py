@@ -3,7 +3,14 @@ import pytest
 import torch
 
 from sk_mer import MultimodalArray
-from sk_mer.batching import BatchIterator, MultimodalDataset, gather_batch, rows_by_length
+from sk_mer.batching import (
+    BatchIterator,
+    MultimodalDataset,
+    collate,
+    gather_batch,
+    rows_by_length,
+    split_batch,
+)
 
 
 @pytest.fixture
@@ -92,3 +99,62 @@ def test_one_item(dataset):
 def test_rows_by_length(dataset):
     total = dataset.X.lengths("text") + dataset.X.lengths("audio")
     assert (np.diff(total[rows_by_length(dataset.X)]) >= 0).all()
+
+
+def test_order_of_memory_is_time_first(dataset):
+    for steps in gather_batch(dataset.X[[5, 2, 9]])["sequences"].values():
+        assert steps.transpose(0, 1).is_contiguous()
+
+
+def test_gathered_from_a_memory_map(tmp_path, rng):
+    lengths = rng.integers(0, 6, 40)
+    values = rng.normal(size=(lengths.sum(), 3)).astype(np.float32)
+    np.save(tmp_path / "frames.npy", values)
+    mapped = np.load(tmp_path / "frames.npy", mmap_mode="r")
+    stored, held = (
+        MultimodalArray.from_ragged(audio=(frames, lengths)) for frames in (mapped, values)
+    )
+    rows = rng.permutation(40)
+    steps = gather_batch(stored[rows])["sequences"]["audio"]
+    np.testing.assert_array_equal(steps, held[rows].padded("audio"))
+    assert isinstance(stored.values("audio"), np.memmap)
+
+
+def test_nobody_has_a_step():
+    X = MultimodalArray(audio=[np.ones((2, 3)), np.zeros((0, 3))])[[1, 1]].copy()
+    batch = gather_batch(X, {"audio": 4})
+    assert not batch["sequences"]["audio"].any()
+    assert batch["lengths"]["audio"].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("n_parts", [1, 2, 3, 7])
+def test_parts_make_up_the_batch(dataset, n_parts):
+    inputs, y = dataset.batch(np.arange(7))
+    parts = split_batch((inputs, y), n_parts)
+    assert len(parts) == n_parts
+    np.testing.assert_array_equal(torch.cat([part[1] for part in parts]), y)
+    joined = collate(
+        [
+            (
+                {
+                    "sequences": {m: s[i : i + 1] for m, s in p["sequences"].items()},
+                    "lengths": {m: n[i : i + 1] for m, n in p["lengths"].items()},
+                },
+                targets[i : i + 1],
+            )
+            for p, targets in parts
+            for i in range(len(targets))
+        ]
+    )
+    for name, steps in inputs["sequences"].items():
+        torch.testing.assert_close(joined[0]["sequences"][name], steps)
+        torch.testing.assert_close(joined[0]["lengths"][name], inputs["lengths"][name])
+
+
+def test_collate_pads_items(dataset):
+    rows = [3, 8, 1]
+    batch, y = collate([dataset[row] for row in rows])
+    expected, targets = dataset.batch(np.array(rows))
+    for name, steps in expected["sequences"].items():
+        torch.testing.assert_close(batch["sequences"][name], steps)
+    torch.testing.assert_close(y, targets)

@@ -164,7 +164,7 @@ def test_foreign_safetensors(fitted_mte, tmp_path):
 def test_device_that_is_not_here(emotions, mte, tmp_path):
     mte.fit(emotions.X, emotions.y[emotions.seen])
     mte.set_params(device="cuda:77").save(tmp_path / "m")
-    with pytest.warns(UserWarning, match="device='cuda:77', which is not here"):
+    with pytest.warns(UserWarning, match="device='cuda:77', which is not to be had here"):
         again = sk_mer.load(tmp_path / "m")
     assert again.device == "cpu"
     assert again.predict(emotions.X[:2]).shape == (2, 6)

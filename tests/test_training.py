@@ -63,7 +63,15 @@ class TestValidation:
     def test_early_stopping(self, emotions, mte, y):
         mte.set_params(max_epochs=100, patience=2, lr=0.03).fit(emotions.X, y)
         curve = [epoch["valid_weighted_accuracy"] for epoch in mte.history_]
-        assert len(curve) == np.argmax(curve) + 3 < 100
+        losses = [epoch["valid_loss"] for epoch in mte.history_]
+        ranked = sorted(range(len(curve)), key=lambda i: (-curve[i], losses[i]))
+        assert len(curve) == ranked[0] + 3 < 100
+
+    def test_equal_scores_are_ranked_by_loss(self, emotions, mte, y):
+        """A slow learner says the same to all at first; that is no reason to stop."""
+        mte.set_params(max_epochs=8, patience=1, lr=1e-6).fit(emotions.X, y)
+        curve = [epoch["valid_weighted_accuracy"] for epoch in mte.history_]
+        assert len(set(curve)) < len(curve) == 8
 
     @pytest.mark.parametrize("fraction", [None, 0, 0.0])
     def test_without(self, emotions, mte, y, fraction):

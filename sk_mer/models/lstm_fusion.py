@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from ..base import BaseMultimodalClassifier
 from ..labels import LabelSpace
 from ..validation import resolve_hidden_sizes
-from .layers import LastStepLSTM, score_labels
+from .layers import score_labels
+from .recurrent import LastStepBiLSTM, read_together
 
 __all__ = ["EFLSTMClassifier", "EFLSTMModule", "LFLSTMClassifier", "LFLSTMModule"]
 
@@ -27,6 +28,7 @@ __all__ = ["EFLSTMClassifier", "EFLSTMModule", "LFLSTMClassifier", "LFLSTMModule
 class _LinearHead(nn.Module):
     """A linear layer whose rows are labels."""
 
+    rows_are_independent = True
     head: nn.Linear
 
     def _logits(self, states: Tensor) -> Tensor:
@@ -64,7 +66,7 @@ class EFLSTMModule(_LinearHead):
     n_labels : int
         Logits.
     **encoder
-        Further arguments of :class:`~sk_mer.models.layers.LastStepLSTM`.
+        Further arguments of :class:`~sk_mer.models.recurrent.LastStepBiLSTM`.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class EFLSTMModule(_LinearHead):
     ) -> None:
         super().__init__()
         self.names = tuple(n_features)
-        self.encoder = LastStepLSTM(sum(n_features.values()), hidden_size, **encoder)
+        self.encoder = LastStepBiLSTM(sum(n_features.values()), hidden_size, **encoder)
         self.head = nn.Linear(self.encoder.out_features, n_labels)
 
     def forward(
@@ -93,7 +95,7 @@ class LFLSTMModule(_LinearHead):
     n_labels : int
         Logits.
     **encoder
-        Further arguments of :class:`~sk_mer.models.layers.LastStepLSTM`.
+        Further arguments of :class:`~sk_mer.models.recurrent.LastStepBiLSTM`.
     """
 
     def __init__(
@@ -106,7 +108,7 @@ class LFLSTMModule(_LinearHead):
         super().__init__()
         self.names = tuple(n_features)
         encoders = [
-            LastStepLSTM(n_features[name], hidden_sizes[name], **encoder)
+            LastStepBiLSTM(n_features[name], hidden_sizes[name], **encoder)
             for name in self.names
         ]
         self.encoders = nn.ModuleList(encoders)
@@ -116,10 +118,11 @@ class LFLSTMModule(_LinearHead):
         self, sequences: Mapping[str, Tensor], lengths: Mapping[str, Tensor]
     ) -> Tensor:
         """Logits of shape ``(n, n_labels)``."""
-        states = [
-            encoder(sequences[name], lengths[name])
-            for name, encoder in zip(self.names, self.encoders, strict=True)
-        ]
+        states = read_together(
+            self.encoders,
+            [sequences[name] for name in self.names],
+            [lengths[name] for name in self.names],
+        )
         return self._logits(torch.cat(states, dim=1))
 
 
@@ -158,6 +161,7 @@ class _LSTMFusionClassifier(BaseMultimodalClassifier):
         validation_fraction: float | None = 0.1,
         handle_nonfinite: str = "error",
         device: str = "cpu",
+        precision: str = "fp32",
         random_state: Any = None,
         verbose: int = 0,
         net_params: dict[str, Any] | None = None,
@@ -182,6 +186,7 @@ class _LSTMFusionClassifier(BaseMultimodalClassifier):
         self.validation_fraction = validation_fraction
         self.handle_nonfinite = handle_nonfinite
         self.device = device
+        self.precision = precision
         self.random_state = random_state
         self.verbose = verbose
         self.net_params = net_params
@@ -251,8 +256,9 @@ class EFLSTMClassifier(_LSTMFusionClassifier):
     max_epochs : int, default=100
         Passes over the training rows at most.
     patience : int or None, default=8
-        Epochs without a higher mean validation weighted accuracy before training
-        stops; the weights of the best epoch are kept. None trains to the end.
+        Epochs without a higher mean validation weighted accuracy (or an equal one with
+        a lower loss) before training stops; the weights of the best epoch are kept.
+        None trains to the end.
     clip_norm : float or None, default=1.0
         Largest global norm of the gradient.
     validation_fraction : float or None, default=0.1
@@ -262,6 +268,9 @@ class EFLSTMClassifier(_LSTMFusionClassifier):
         Refuse NaN and infinite values, or read them as 0.
     device : str, default="cpu"
         Where torch computes.
+    precision : {"fp32", "bf16"}, default="fp32"
+        Matrix products in float32, or in bfloat16 where the device has units for it:
+        faster, with two to three significant digits in each product.
     random_state : int, RandomState or None, default=None
         Seeds weights, batches, dropout and the validation draw.
     verbose : int, default=0
@@ -368,8 +377,9 @@ class LFLSTMClassifier(_LSTMFusionClassifier):
     max_epochs : int, default=100
         Passes over the training rows at most.
     patience : int or None, default=8
-        Epochs without a higher mean validation weighted accuracy before training
-        stops; the weights of the best epoch are kept. None trains to the end.
+        Epochs without a higher mean validation weighted accuracy (or an equal one with
+        a lower loss) before training stops; the weights of the best epoch are kept.
+        None trains to the end.
     clip_norm : float or None, default=1.0
         Largest global norm of the gradient.
     validation_fraction : float or None, default=0.1
@@ -379,6 +389,9 @@ class LFLSTMClassifier(_LSTMFusionClassifier):
         Refuse NaN and infinite values, or read them as 0.
     device : str, default="cpu"
         Where torch computes.
+    precision : {"fp32", "bf16"}, default="fp32"
+        Matrix products in float32, or in bfloat16 where the device has units for it:
+        faster, with two to three significant digits in each product.
     random_state : int, RandomState or None, default=None
         Seeds weights, batches, dropout and the validation draw.
     verbose : int, default=0
