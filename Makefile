@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 TESTS ?=
 DATA ?=
+OUTPUT ?= bench_output
+SHELL := bash
 
 .PHONY: demo test lint types docs bench clean
 .DEFAULT_GOAL := help
@@ -48,8 +50,12 @@ docs: $(VENV)/.docs  ## Build the pages; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 	@echo "Open docs/_build/html/index.html"
 
-bench: $(VENV)/.demo  ## Measure speed and memory as ratios
-	$(BIN)/python benchmarks/label_vectors.py
+bench: $(VENV)/.test  ## Measure speed and memory as ratios; OUTPUT=folder for the tables
+	@mkdir -p $(OUTPUT)
+	$(BIN)/python benchmarks/engine.py --output $(OUTPUT) $(ARGS)
+	set -o pipefail; for what in serving workers memory precision label_vectors; do \
+	  $(BIN)/python benchmarks/$$what.py | tee $(OUTPUT)/bench_$$what.txt || exit 1; \
+	done
 
 clean:  ## Remove what the targets made
-	rm -rf $(VENV) docs/_build docs/auto_examples docs/generated demo_output
+	rm -rf $(VENV) docs/_build docs/auto_examples docs/generated demo_output bench_output

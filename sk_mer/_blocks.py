@@ -21,23 +21,38 @@ class Block:
 
     Parameters
     ----------
-    values : ndarray of shape (total_steps, n_features)
-        float32 or float16.
+    values : ndarray of shape (total_steps, n_features) or (total_steps,)
+        float32 or float16; rows of `table` where there is one.
     starts, lengths : ndarray of shape (n,)
         Place and number of steps of each utterance.
     window : int or None
         Steps of the dense array that this block was given as, padding included;
         None where the lengths are known.
+    table : ndarray of shape (n_words, n_features) or None
+        Vectors that many steps share.
     """
 
     values: NDArray[Any]
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
     window: int | None = None
+    table: NDArray[Any] | None = None
 
     @property
     def n_features(self) -> int:
-        return int(self.values.shape[1])
+        return int((self.values if self.table is None else self.table).shape[1])
+
+    @property
+    def dtype(self) -> Any:
+        return (self.values if self.table is None else self.table).dtype
+
+    @property
+    def nbytes(self) -> int:
+        return self.values.nbytes + (0 if self.table is None else self.table.nbytes)
+
+    def _frames(self, index: Any) -> NDArray[Any]:
+        found: NDArray[Any] = self.values[index]
+        return found if self.table is None else self.table[found]
 
     @classmethod
     def from_data(cls, name: str, data: Any, lengths: Any = None) -> Block:
@@ -142,11 +157,40 @@ class Block:
         starts = np.concatenate([[0], np.cumsum(steps)])[:-1].astype(np.int64)
         return cls(_numeric(name, array), starts, steps)
 
+    @classmethod
+    def from_ids(cls, name: str, ids: Any, lengths: Any, table: Any) -> Block:
+        """Row numbers of `table`, one a step, one utterance after the other."""
+        vectors = np.asanyarray(table)
+        if vectors.ndim != 2:
+            raise ValueError(
+                f"vectors of modality {name!r} have {vectors.ndim} dimensions; expected "
+                "(n_words, n_features)."
+            )
+        flat = np.asanyarray(ids)
+        if flat.ndim != 1 or flat.dtype.kind not in "iu":
+            raise ValueError(
+                f"Modality {name!r} has vectors, so its steps must be integers, one a "
+                f"step; {flat.dtype} of {flat.ndim} dimensions was given."
+            )
+        if flat.size and (flat.min() < 0 or flat.max() >= len(vectors)):
+            raise ValueError(
+                f"Modality {name!r} refers to vectors {flat.min()} to {flat.max()}, but "
+                f"there are {len(vectors)}, counted from 0."
+            )
+        steps = _check_lengths(name, lengths)
+        if steps.sum() != len(flat):
+            raise ValueError(
+                f"lengths of modality {name!r} add up to {steps.sum()} steps, but "
+                f"{len(flat)} were given."
+            )
+        starts = np.cumsum(steps) - steps
+        return cls(flat, starts, steps, None, _numeric(name, vectors))
+
     def take(self, rows: slice | NDArray[np.intp]) -> Block:
         return replace(self, starts=self.starts[rows], lengths=self.lengths[rows])
 
     def row(self, i: int) -> NDArray[Any]:
-        return self.values[self.starts[i] : self.starts[i] + self.lengths[i]]
+        return self._frames(slice(self.starts[i], self.starts[i] + self.lengths[i]))
 
     def step_index(self) -> NDArray[np.int64]:
         """Position in `values` of every step, utterance after utterance."""
@@ -159,18 +203,23 @@ class Block:
         ends = (self.starts + self.lengths)[used]
         return bool((ends[:-1] == self.starts[used][1:]).all())
 
-    def steps(self) -> NDArray[Any]:
+    def _used(self) -> slice | NDArray[np.int64]:
+        """Where the steps of these rows lie; a slice where they leave no gaps."""
         if not self.lengths.any():
-            return self.values[:0]
+            return slice(0)
         if self.is_contiguous():
             first = int(self.starts[self.lengths > 0][0])
-            return self.values[first : first + int(self.lengths.sum())]
-        return self.values[self.step_index()]
+            return slice(first, first + int(self.lengths.sum()))
+        return self.step_index()
+
+    def steps(self) -> NDArray[Any]:
+        return self._frames(self._used())
 
     def compact(self) -> Block:
-        values = np.array(self.steps())
+        values = np.array(self.values[self._used()])
         starts = np.cumsum(self.lengths) - self.lengths
-        return Block(values, starts, self.lengths.copy(), self._window_if_full())
+        window = self._window_if_full()
+        return Block(values, starts, self.lengths.copy(), window, self.table)
 
     def _window_if_full(self) -> int | None:
         full = self.window is not None and (self.lengths == self.window).all()
@@ -183,9 +232,13 @@ class Block:
             raise ValueError(
                 f"Cannot join modality {name!r} with feature sizes {sorted(sizes)}."
             )
-        values = np.concatenate([block.steps() for block in blocks])
         lengths = np.concatenate([block.lengths for block in blocks])
         windows = {block._window_if_full() for block in blocks}
+        table = blocks[0].table
+        if table is not None and all(block.table is table for block in blocks):
+            ids = np.concatenate([block.values[block._used()] for block in blocks])
+            return cls.from_ids(name, ids, lengths, table)
+        values = np.concatenate([block.steps() for block in blocks])
         joined = cls.from_flat(name, values, lengths)
         return replace(joined, window=windows.pop() if len(windows) == 1 else None)
 
@@ -193,17 +246,13 @@ class Block:
         """Dense ``(n, n_steps, n_features)``; zeros beyond each utterance's own steps."""
         longest = int(self.lengths.max(initial=0)) if n_steps is None else n_steps
         shape = (len(self.lengths), longest, self.n_features)
-        return self.pad_into(np.zeros(shape, self.values.dtype), left=left)
-
-    def pad_into(self, out: NDArray[Any], *, left: bool = False) -> NDArray[Any]:
-        """Fill a dense array of zeros with one gather."""
-        longest = out.shape[1]
+        out = np.zeros(shape, self.dtype)
         kept = np.minimum(self.lengths, longest)
         step = np.arange(longest)
         offset = (longest - kept)[:, None] if left else 0
         inside = (step >= offset) & (step - offset < kept[:, None])
         place = self.starts[:, None] + step - offset
-        out[inside] = self.values[place[inside]]
+        out[inside] = self._frames(place[inside])
         return out
 
     def gather(self, out: NDArray[Any]) -> None:
@@ -218,11 +267,14 @@ class Block:
         if not len(self.values):
             out[...] = 0
             return
-        if self.values.dtype == out.dtype:
+        source = self.values
+        if self.table is not None:
+            source, place = self.table, self.values[place]
+        if source.dtype == out.dtype:
             flat = out.reshape(-1, self.n_features)
-            np.take(self.values, place.ravel(), axis=0, out=flat, mode="clip")
+            np.take(source, place.ravel(), axis=0, out=flat, mode="clip")
         else:
-            out[...] = self.values[place]
+            out[...] = source[place]
         if not inside.all():
             out[~inside] = 0
 
@@ -267,7 +319,8 @@ class Block:
 
     def narrowed(self, first: NDArray[np.int64], lengths: NDArray[np.int64]) -> Block:
         """Keep `lengths` steps of each row, from its step `first` on."""
-        return Block(self.values, self.starts + first, lengths.astype(np.int64))
+        starts = self.starts + first
+        return replace(self, starts=starts, lengths=lengths.astype(np.int64), window=None)
 
     def summary(self) -> str:
         present = self.lengths[self.lengths > 0]
@@ -281,7 +334,9 @@ class Block:
         absent = len(self.lengths) - len(present)
         if absent:
             text += f", missing in {absent} utterance{'s' if absent > 1 else ''}"
-        return text if self.values.dtype == np.float32 else f"{text}, float16"
+        if self.table is not None:
+            text += f", from {len(self.table)} vectors"
+        return text if self.dtype == np.float32 else f"{text}, float16"
 
 
 def _as_rows(data: Any) -> Sequence[Any] | None:

@@ -21,6 +21,7 @@ from .labels import LabelSpace, resolve_label_space
 from .model_selection import given_thresholds, tune_thresholds, validation_split
 from .multimodal import MultimodalArray
 from .training import (
+    check_accelerator,
     check_device,
     check_net_params,
     check_precision,
@@ -177,6 +178,7 @@ class BaseMultimodalClassifier(CallbackSupportMixin, FittedMultimodalClassifier)
         check_device(self.device)
         check_precision(self.precision, self.device)
         check_net_params(self.net_params)
+        check_accelerator(self.net_params, self.random_state)
         data = self._checked(X, reset=True)
         targets = check_targets(y, self.labels, len(data))
         space = LabelSpace(targets.names)

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.utils.rnn import pad_sequence
 
 from .multimodal import MultimodalArray
 
 __all__ = [
     "BatchIterator",
     "MultimodalDataset",
-    "collate",
+    "as_it_is",
     "gather_batch",
     "rows_by_length",
     "split_batch",
@@ -70,6 +69,10 @@ class MultimodalDataset(torch.utils.data.Dataset[Any]):
 
     def __getitem__(self, row: int) -> tuple[Batch, torch.Tensor]:
         return self.batch(np.array([row]))
+
+    def __getitems__(self, rows: Sequence[int]) -> tuple[Batch, torch.Tensor]:
+        """One batch at once, where a torch ``DataLoader`` would ask row by row."""
+        return self.batch(np.asarray(rows, dtype=np.intp))
 
     def batch(self, rows: NDArray[np.intp]) -> tuple[Batch, torch.Tensor]:
         """One batch.
@@ -170,31 +173,19 @@ def split_batch(batch: Any, n_parts: int) -> list[tuple[Batch, torch.Tensor]]:
     return parts
 
 
-def collate(items: Sequence[tuple[Batch, torch.Tensor]]) -> tuple[Batch, torch.Tensor]:
-    """Join batches of one, as a plain torch ``DataLoader`` draws them, into one.
+def as_it_is(batch: Any) -> Any:
+    """The ``collate_fn`` of a torch ``DataLoader`` over a :class:`MultimodalDataset`.
 
     Parameters
     ----------
-    items : sequence of tuple
-        Items of a :class:`MultimodalDataset`.
+    batch : tuple
+        Which the dataset has already joined.
 
     Returns
     -------
     tuple
-        A batch of all of them, in their order.
     """
-    names = items[0][0]["sequences"]
-    sequences = {
-        name: pad_sequence([inputs["sequences"][name][0] for inputs, _ in items]).transpose(
-            0, 1
-        )
-        for name in names
-    }
-    lengths = {
-        name: torch.cat([inputs["lengths"][name] for inputs, _ in items]) for name in names
-    }
-    y = torch.cat([y for _, y in items])
-    return {"sequences": sequences, "lengths": lengths}, y
+    return batch
 
 
 class BatchIterator:

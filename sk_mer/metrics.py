@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.metrics import f1_score, roc_auc_score
+from sklearn.metrics import f1_score
 from sklearn.utils.validation import check_consistent_length
 
 __all__ = [
@@ -178,7 +179,8 @@ def label_auc_score(
     Raises
     ------
     ValueError
-        If the shapes differ or a value of `y_true` is not 0 or 1.
+        If the shapes differ, a value of `y_true` is not 0 or 1, or one of `y_score` is
+        not finite.
 
     Examples
     --------
@@ -192,9 +194,17 @@ def label_auc_score(
         raise ValueError(
             f"y_score has shape {scores.shape} but y_true {truth.shape}; expected the same."
         )
-    aucs = np.full(truth.shape[1], np.nan)
-    for k in np.flatnonzero(truth.any(axis=0) & ~truth.all(axis=0)):
-        aucs[k] = roc_auc_score(truth[:, k], scores[:, k])
+    if not np.isfinite(scores).all():
+        raise ValueError(
+            f"y_score holds {int((~np.isfinite(scores)).sum())} NaN or infinite values; "
+            "expected finite scores."
+        )
+    # The Mann-Whitney form: how often a positive outranks a negative, ties by half.
+    n_positive = truth.sum(axis=0)
+    pairs = n_positive * (len(truth) - n_positive)
+    ranks = np.where(truth, rankdata(scores, axis=0), 0).sum(axis=0)
+    above = ranks - n_positive * (n_positive + 1) / 2
+    aucs = np.divide(above, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
     return _average(aucs, average, "AUC")
 
 

@@ -108,7 +108,12 @@ class MultimodalArray:
 
     @classmethod
     def from_ragged(
-        cls, modalities: Mapping[str, tuple[Any, Any]] | None = None, /, **named: Any
+        cls,
+        modalities: Mapping[str, tuple[Any, Any]] | None = None,
+        /,
+        *,
+        vectors: Mapping[str, Any] | None = None,
+        **named: Any,
     ) -> MultimodalArray:
         """Build from frames that already lie one after the other.
 
@@ -117,6 +122,10 @@ class MultimodalArray:
         modalities, **named : tuple of (values, lengths)
             `values` is ``(total_steps, n_features)``, a memory map if you like, and
             `lengths` is ``(n,)``, the number of steps of each utterance in turn.
+        vectors : mapping of str to array-like of shape (n_words, n_features), optional
+            Modalities whose `values` are ``(total_steps,)`` integers: row numbers of
+            these vectors. A corpus of words then takes the memory of its numbers, and
+            batches hold the same vectors as ever.
 
         Returns
         -------
@@ -125,7 +134,8 @@ class MultimodalArray:
         Raises
         ------
         ValueError
-            If `lengths` do not add up to the number of frames.
+            If `lengths` do not add up to the number of frames, or a number is not that
+            of a vector.
 
         Examples
         --------
@@ -134,9 +144,27 @@ class MultimodalArray:
         >>> X = MultimodalArray.from_ragged(audio=(np.ones((5, 2)), [2, 0, 3]))
         >>> X.lengths("audio").tolist()
         [2, 0, 3]
+        >>> words = np.array([[0.0, 1.0], [1.0, 0.0]])
+        >>> X = MultimodalArray.from_ragged(
+        ...     text=([1, 1, 0], [2, 1]), vectors={"text": words}
+        ... )
+        >>> X[0]["text"].tolist()
+        [[1.0, 0.0], [1.0, 0.0]]
         """
         given = {**(modalities or {}), **named}
-        blocks = {name: Block.from_flat(name, *pair) for name, pair in given.items()}
+        tables = vectors or {}
+        strange = [name for name in tables if name not in given]
+        if strange:
+            raise ValueError(
+                f"vectors were given for {_listed(strange)}, which is no modality here; "
+                f"expected {_listed(list(given))}."
+            )
+        blocks = {}
+        for name, (values, lengths) in given.items():
+            if name in tables:
+                blocks[name] = Block.from_ids(name, values, lengths, tables[name])
+            else:
+                blocks[name] = Block.from_flat(name, values, lengths)
         return cls._from_blocks(_same_rows(blocks))
 
     @property
@@ -167,7 +195,11 @@ class MultimodalArray:
     @property
     def nbytes(self) -> int:
         """Bytes of the value blocks, those shared with other views included."""
-        return sum(block.values.nbytes for block in self._blocks.values())
+        return sum(block.nbytes for block in self._blocks.values())
+
+    def __sizeof__(self) -> int:
+        """Bytes with the values, so that dask sends large data once and not by task."""
+        return self.nbytes
 
     def __len__(self) -> int:
         return len(next(iter(self._blocks.values())).lengths)

@@ -22,10 +22,12 @@ from ._threads import (
     own_random_stream,
     run_together,
 )
-from .batching import BatchIterator, collate, split_batch
+from .batching import BatchIterator, as_it_is, split_batch
 
-__all__ = ["GradientClipping", "MultimodalNet", "make_net", "prediction_net"]
+__all__ = ["RANK", "GradientClipping", "MultimodalNet", "make_net", "prediction_net"]
 
+# What epochs are compared by; see training.py.
+RANK = "valid_rank"
 # Rows that are predicted at a time, at least.
 _PREDICTION_ROWS = 512
 # Whether a loss is a mean over rows that parts of a batch can add up to.
@@ -190,7 +192,9 @@ class GradientClipping(Callback):  # type: ignore[misc]
                 weight.grad.mul_(self.max_norm / (norm + 1e-6))
 
 
-def make_net(estimator: Any, module: nn.Module, **arguments: Any) -> NeuralNet:
+def make_net(
+    estimator: Any, module: nn.Module, *, accelerated: bool = True, **arguments: Any
+) -> NeuralNet:
     """A net with the estimator's settings; `net_params` have the last word.
 
     Parameters
@@ -199,6 +203,8 @@ def make_net(estimator: Any, module: nn.Module, **arguments: Any) -> NeuralNet:
         Whose parameters to follow.
     module : Module
         What to train or to predict with.
+    accelerated : bool, default=True
+        Whether an ``accelerator`` in `net_params` takes part.
     **arguments
         Of the net; ``seed`` goes to a training iterator that takes one.
 
@@ -220,9 +226,12 @@ def make_net(estimator: Any, module: nn.Module, **arguments: Any) -> NeuralNet:
         "device": estimator.device,
         "precision": estimator.precision,
         "verbose": estimator.verbose,
+        "callbacks__print_log__keys_ignored": [RANK],
         **arguments,
     }
     given = dict(estimator.net_params or {})
+    if not accelerated:
+        given.pop("accelerator", None)
     callbacks = [*own.pop("callbacks", []), *_named(given.pop("callbacks", None) or [])]
     settings = {**own, **given}
     settings = {
@@ -231,6 +240,10 @@ def make_net(estimator: Any, module: nn.Module, **arguments: Any) -> NeuralNet:
         **_iterator_settings(settings["iterator_valid"], "iterator_valid", None),
         **settings,
     }
+    if "accelerator" in settings:
+        from .accelerated import AcceleratedNet
+
+        return AcceleratedNet(module, **{**settings, "device": None}, callbacks=callbacks)
     return MultimodalNet(module, **settings, callbacks=callbacks)
 
 
@@ -245,7 +258,7 @@ def _optimizer_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _iterator_settings(iterator: Any, name: str, seed: int | None) -> dict[str, Any]:
     """A seed for iterators that take one; our way of joining items for a DataLoader."""
     if isinstance(iterator, type) and issubclass(iterator, torch.utils.data.DataLoader):
-        return {f"{name}__collate_fn": collate}
+        return {f"{name}__collate_fn": as_it_is}
     if seed is not None and "seed" in inspect.signature(iterator).parameters:
         return {f"{name}__seed": seed}
     return {}
@@ -270,7 +283,7 @@ def prediction_net(estimator: Any, module: nn.Module) -> NeuralNet:
     NeuralNet
         Trimmed for prediction.
     """
-    net = make_net(estimator, module).initialize()
+    net = make_net(estimator, module, accelerated=False).initialize()
     trim_net(net)
     return net
 

@@ -20,7 +20,14 @@ from torch import nn
 
 from .batching import MultimodalDataset
 from .metrics import weighted_accuracies
-from .net import GradientClipping, MultimodalNet, make_net, trim_net
+from .net import (
+    RANK,
+    GradientClipping,
+    MultimodalNet,
+    make_net,
+    prediction_net,
+    trim_net,
+)
 from .validation import to_indicators
 
 __all__ = ["train_net"]
@@ -28,7 +35,6 @@ __all__ = ["train_net"]
 _PLATEAU_FACTOR = 0.1
 _PLATEAU_PATIENCE = 5
 # Epochs are ranked by weighted accuracy, and by validation loss where it is equal.
-_RANK = "valid_rank"
 _TIE_BREAK = 1e-9
 
 
@@ -68,7 +74,7 @@ class ValidationWeightedAccuracy(Callback):
         # At first a slow learner answers the same to all: its score stands still, while
         # its loss already falls.
         rank = score - _TIE_BREAK * net.history[-1, "valid_loss"]
-        net.history.record(_RANK, rank)
+        net.history.record(RANK, rank)
 
 
 class EpochProgress(Callback):
@@ -148,13 +154,24 @@ def check_net_params(net_params: Mapping[str, Any] | None) -> None:
     """Refuse arguments that skorch's net would not know."""
     known = set(inspect.signature(NeuralNet.__init__).parameters)
     known |= set(inspect.signature(MultimodalNet.__init__).parameters)
-    known -= {"self", "args", "kwargs"}
+    known = (known | {"accelerator"}) - {"self", "args", "kwargs"}
     for name in net_params or {}:
         if name.partition("__")[0] not in known:
             raise ValueError(
                 f"net_params has {name!r}, which skorch.NeuralNet does not take; "
                 "expected names such as 'callbacks' or 'optimizer__weight_decay'."
             )
+
+
+def check_accelerator(net_params: Mapping[str, Any] | None, random_state: Any) -> None:
+    """Refuse processes that would each go their own way."""
+    accelerator = (net_params or {}).get("accelerator")
+    n_processes = getattr(accelerator, "num_processes", 1)
+    if n_processes > 1 and random_state is None:
+        raise ValueError(
+            f"random_state=None was given for training in {n_processes} "
+            "processes, which must draw the same validation rows; give a number."
+        )
 
 
 def train_net(
@@ -219,6 +236,8 @@ def train_net(
     if _was_interrupted(net, estimator):
         warnings.warn("Training was interrupted by the user.", UserWarning, stacklevel=5)
     history, net.history_ = net.history, History()
+    if hasattr(net, "accelerator"):
+        return prediction_net(estimator, net.bare_module()), history
     trim_net(net)
     return net, history
 
@@ -253,7 +272,7 @@ def _stopping(
         return []
     if _can_score(valid):
         monitor: dict[str, Any] = {
-            "monitor": _RANK,
+            "monitor": RANK,
             "lower_is_better": False,
         }
     else:

@@ -6,7 +6,7 @@ from sk_mer import MultimodalArray
 from sk_mer.batching import (
     BatchIterator,
     MultimodalDataset,
-    collate,
+    as_it_is,
     gather_batch,
     rows_by_length,
     split_batch,
@@ -133,28 +133,20 @@ def test_parts_make_up_the_batch(dataset, n_parts):
     parts = split_batch((inputs, y), n_parts)
     assert len(parts) == n_parts
     np.testing.assert_array_equal(torch.cat([part[1] for part in parts]), y)
-    joined = collate(
-        [
-            (
-                {
-                    "sequences": {m: s[i : i + 1] for m, s in p["sequences"].items()},
-                    "lengths": {m: n[i : i + 1] for m, n in p["lengths"].items()},
-                },
-                targets[i : i + 1],
-            )
-            for p, targets in parts
-            for i in range(len(targets))
-        ]
-    )
     for name, steps in inputs["sequences"].items():
-        torch.testing.assert_close(joined[0]["sequences"][name], steps)
-        torch.testing.assert_close(joined[0]["lengths"][name], inputs["lengths"][name])
+        first = 0
+        for part, targets in parts:
+            found = part["sequences"][name]
+            rows = slice(first, first + len(targets))
+            torch.testing.assert_close(found, steps[rows, : found.shape[1]])
+            assert not steps[rows, found.shape[1] :].any()
+            torch.testing.assert_close(part["lengths"][name], inputs["lengths"][name][rows])
+            first += len(targets)
 
 
-def test_collate_pads_items(dataset):
-    rows = [3, 8, 1]
-    batch, y = collate([dataset[row] for row in rows])
-    expected, targets = dataset.batch(np.array(rows))
-    for name, steps in expected["sequences"].items():
-        torch.testing.assert_close(batch["sequences"][name], steps)
-    torch.testing.assert_close(y, targets)
+def test_a_data_loader_gets_whole_batches(dataset):
+    loader = torch.utils.data.DataLoader(dataset, batch_size=30, collate_fn=as_it_is)
+    for first, (batch, y) in zip(range(0, 100, 30), loader, strict=True):
+        expected, targets = dataset.batch(np.arange(first, min(first + 30, 100)))
+        torch.testing.assert_close(batch, expected)
+        torch.testing.assert_close(y, targets)

@@ -91,6 +91,17 @@ def test_auc(labels):
     assert label_auc_score(truth, score) == pytest.approx(np.mean(expected))
 
 
+def test_auc_counts_ties_by_half(rng):
+    truth, score = rng.integers(0, 2, (200, 3)), rng.integers(0, 4, (200, 3))
+    expected = [roc_auc_score(truth[:, k], score[:, k]) for k in range(3)]
+    np.testing.assert_allclose(label_auc_score(truth, score, average=None), expected)
+
+
+def test_auc_of_scores_that_are_not_finite():
+    with pytest.raises(ValueError, match="y_score holds 1 NaN or infinite values"):
+        label_auc_score([[1], [0]], [[0.5], [np.nan]])
+
+
 @pytest.mark.parametrize("metric", [weighted_accuracy_score, label_auc_score])
 def test_undefined_labels(metric):
     truth = np.array([[1, 0, 1], [0, 0, 1]])

@@ -1,4 +1,5 @@
 import pickle
+import sys
 
 import joblib
 import numpy as np
@@ -7,6 +8,7 @@ from scipy.sparse import csr_array, dok_array
 from sklearn.model_selection import GroupKFold, train_test_split
 
 from sk_mer import MultimodalArray
+from sk_mer.batching import gather_batch
 
 
 @pytest.fixture
@@ -338,3 +340,67 @@ class TestElsewhere:
         html = MultimodalArray({"<b>": np.eye(2)})._repr_html_()
         assert "&lt;b&gt;" in html
         assert "<b>" not in html
+
+
+class TestVectorsByNumber:
+    """Text as numbers of rows in a table of vectors."""
+
+    @pytest.fixture
+    def pair(self, rng):
+        table = rng.normal(size=(50, 4)).astype(np.float32)
+        ids, lengths = rng.integers(0, 50, 300), rng.multinomial(300, [1 / 40] * 40)
+        audio = (rng.normal(size=(300, 3)), lengths)
+        numbered = MultimodalArray.from_ragged(
+            text=(ids.astype(np.int32), lengths), audio=audio, vectors={"text": table}
+        )
+        return numbered, MultimodalArray.from_ragged(
+            text=(table[ids], lengths), audio=audio
+        )
+
+    def test_same_as_written_out(self, pair, rng):
+        rows = rng.permutation(40)[:25]
+        for numbered, plain in (pair, (pair[0][rows], pair[1][rows])):
+            np.testing.assert_array_equal(numbered.values("text"), plain.values("text"))
+            np.testing.assert_array_equal(numbered.padded("text"), plain.padded("text"))
+            for one, other in zip(numbered, plain, strict=True):
+                np.testing.assert_array_equal(one["text"], other["text"])
+            ours, theirs = gather_batch(numbered), gather_batch(plain)
+            for name, steps in theirs["sequences"].items():
+                np.testing.assert_array_equal(ours["sequences"][name], steps)
+            again = pickle.loads(pickle.dumps(numbered.copy()))
+            np.testing.assert_array_equal(again.values("text"), plain.values("text"))
+
+    def test_joining_keeps_the_numbers(self, pair):
+        numbered, plain = pair
+        joined = MultimodalArray.concatenate([numbered[5:], numbered[:5]])
+        assert joined._block("text").values.dtype == np.int32
+        np.testing.assert_array_equal(joined[-1]["text"], plain[4]["text"])
+        mixed = MultimodalArray.concatenate([numbered[5:], plain[:5]])
+        np.testing.assert_array_equal(mixed.values("text"), joined.values("text"))
+
+    def test_takes_little_memory(self):
+        table = np.zeros((100, 300), dtype=np.float32)
+        ids = np.zeros(100_000, dtype=np.int32)
+        X = MultimodalArray.from_ragged(text=(ids, [1000] * 100), vectors={"text": table})
+        assert X.nbytes == ids.nbytes + table.nbytes < 100_000 * 300 * 4 / 200
+        assert sys.getsizeof(X) >= X.nbytes
+        assert "from 100 vectors" in repr(X)
+
+    @pytest.mark.parametrize(
+        ("ids", "lengths", "table", "message"),
+        [
+            ([0.5], [1], np.eye(2), "must be integers, one a step"),
+            ([[0]], [1], np.eye(2), "must be integers, one a step"),
+            ([0, 2], [2], np.eye(2), "refers to vectors 0 to 2, but there are 2"),
+            ([-1], [1], np.eye(2), "refers to vectors -1 to -1"),
+            ([0, 1], [1], np.eye(2), "add up to 1 steps, but 2 were given"),
+            ([0], [1], np.ones(2), "have 1 dimensions"),
+        ],
+    )
+    def test_bad_numbers(self, ids, lengths, table, message):
+        with pytest.raises(ValueError, match=message):
+            MultimodalArray.from_ragged(text=(ids, lengths), vectors={"text": table})
+
+    def test_vectors_of_no_modality(self):
+        with pytest.raises(ValueError, match="vectors were given for 'words'"):
+            MultimodalArray.from_ragged(text=([0], [1]), vectors={"words": np.eye(1)})

@@ -153,9 +153,13 @@ class WordVectorSequences(TransformerMixin, BaseEstimator, auto_wrap_output_keys
             [key for token in tokens if (key := self._key(token))][: self.max_steps]
             for tokens in sentences
         ]
-        flat = [self.vectors_[key] for sentence in keys for key in sentence]
-        table = np.array(flat, dtype=np.float32).reshape(-1, self.n_dimensions_)
-        return MultimodalArray.from_ragged({self.modality: (table, [len(k) for k in keys])})
+        words = {key: i for i, key in enumerate(unique(key for row in keys for key in row))}
+        table = np.array([self.vectors_[word] for word in words], dtype=np.float32)
+        ids = np.array([words[key] for row in keys for key in row], dtype=np.int32)
+        return MultimodalArray.from_ragged(
+            {self.modality: (ids, [len(row) for row in keys])},
+            vectors={self.modality: table.reshape(-1, self.n_dimensions_)},
+        )
 
     def _learn(self, tokens: list[str]) -> None:
         """Look up words not met before, all of them in one pass over the source."""

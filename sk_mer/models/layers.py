@@ -38,14 +38,14 @@ def dropout(values: Tensor, rate: float, training: bool) -> Tensor:
     if not training or not rate:
         return values
     if values.device.type != "cpu":
-        masked: Tensor = torch.dropout(values, rate, training)
-        return masked
+        return torch.dropout(values, rate, training)
     drawn = torch.empty(math.ceil(values.numel() / 4), dtype=torch.int64)
     drawn.random_(-(2**63), None, generator=random_stream())
     bits = drawn.view(torch.int16)[: values.numel()].view(values.shape)
     dropped = round(rate * 2**_RANDOM_BITS)
-    kept = bits >= dropped - 2 ** (_RANDOM_BITS - 1)
-    return values * kept.to(values.dtype).mul_(1 / (1 - dropped / 2**_RANDOM_BITS))
+    mask = (bits >= dropped - 2 ** (_RANDOM_BITS - 1)).to(values.dtype)
+    result: Tensor = values * mask.mul_(1 / (1 - dropped / 2**_RANDOM_BITS))
+    return result
 
 
 def score_labels(states: Tensor, rows: Tensor, *, training: bool) -> Tensor:

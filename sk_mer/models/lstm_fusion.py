@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..base import BaseMultimodalClassifier
 from ..labels import LabelSpace
+from ..onnx_export import OnnxGraph
 from ..validation import resolve_hidden_sizes
 from .layers import score_labels
 from .recurrent import LastStepBiLSTM, read_together
@@ -34,6 +35,13 @@ class _LinearHead(nn.Module):
     def _logits(self, states: Tensor) -> Tensor:
         scores = score_labels(states, self.head.weight, training=self.training)
         return scores + self.head.bias
+
+    def _onnx_head(self, graph: OnnxGraph, states: str, rows: str) -> str:
+        last, end, columns = graph.integers(-1), graph.integers(2**62), graph.integers(1)
+        weights = graph.add("Slice", rows, graph.integers(0), last, columns)
+        biases = graph.add("Slice", rows, last, end, columns)
+        flat = graph.add("Transpose", biases, perm=[1, 0])
+        return graph.add("Add", graph.scores(states, weights), flat)
 
     def label_rows(self) -> NDArray[np.float32]:
         """Weights and, in the last column, biases."""
@@ -84,6 +92,18 @@ class EFLSTMModule(_LinearHead):
         joined = torch.cat([sequences[name] for name in self.names], dim=2)
         return self._logits(self.encoder(joined, lengths[self.names[0]]))
 
+    def onnx_logits(
+        self,
+        graph: OnnxGraph,
+        sequences: Mapping[str, str],
+        lengths: Mapping[str, str],
+        rows: str,
+    ) -> str:
+        """The same, as nodes of a graph; all arguments but it are names of tensors."""
+        joined = graph.add("Concat", *(sequences[name] for name in self.names), axis=2)
+        state = graph.last_state(self.encoder, joined, lengths[self.names[0]])
+        return self._onnx_head(graph, state, rows)
+
 
 class LFLSTMModule(_LinearHead):
     """One LSTM a modality; their last states side by side feed a linear layer.
@@ -124,6 +144,20 @@ class LFLSTMModule(_LinearHead):
             [lengths[name] for name in self.names],
         )
         return self._logits(torch.cat(states, dim=1))
+
+    def onnx_logits(
+        self,
+        graph: OnnxGraph,
+        sequences: Mapping[str, str],
+        lengths: Mapping[str, str],
+        rows: str,
+    ) -> str:
+        """The same, as nodes of a graph; all arguments but it are names of tensors."""
+        states = [
+            graph.last_state(encoder, sequences[name], lengths[name])
+            for name, encoder in zip(self.names, self.encoders, strict=True)
+        ]
+        return self._onnx_head(graph, graph.add("Concat", *states, axis=1), rows)
 
 
 class _LSTMFusionClassifier(BaseMultimodalClassifier):

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ..base import BaseMultimodalClassifier
 from ..labels import LabelSpace, is_table, vectors_of
 from ..multimodal import MultimodalArray
+from ..onnx_export import OnnxGraph
 from ..validation import quoted, resolve_hidden_sizes
 from .layers import full_precision, score_labels
 from .recurrent import LastStepBiLSTM, read_together
@@ -122,6 +123,30 @@ class MTEModule(nn.Module):
     ) -> Tensor:
         """Logits ``z = sum of w_m r_m E_m``, of shape ``(n, n_labels)``."""
         return torch.stack(list(self.contributions(sequences, lengths).values())).sum(dim=0)
+
+    def onnx_logits(
+        self,
+        graph: OnnxGraph,
+        sequences: Mapping[str, str],
+        lengths: Mapping[str, str],
+        rows: str,
+    ) -> str:
+        """The same, as nodes of a graph; all arguments but it are names of tensors."""
+        terms = []
+        for k, (name, encoder, to_space) in enumerate(
+            zip(self.names, self.encoders, self.maps, strict=True)
+        ):
+            linear = isinstance(to_space, nn.Linear)
+            space = graph.linear(rows, to_space.weight, to_space.bias) if linear else rows
+            state = graph.last_state(encoder, sequences[name], lengths[name])
+            scores = graph.scores(state, space)
+            if self.weights is not None and not self.uniform_fusion:
+                scores = graph.add("Mul", scores, graph.constant(self.weights[k]))
+            terms.append(scores)
+        total = graph.add("Sum", *terms)
+        if self.weights is None or not self.uniform_fusion:
+            return total
+        return graph.add("Div", total, graph.n_present(list(lengths.values())))
 
     def label_rows(self) -> NDArray[np.float32]:
         """A copy of the label vectors."""
@@ -364,6 +389,9 @@ class MTEClassifier(BaseMultimodalClassifier):
                 f"those of fit {self._seen_rows.shape[1]}; use the same source."
             )
         return rows
+
+    def _prepare_export(self) -> None:
+        self.net_.module_.uniform_fusion = self.fusion_at_predict == "uniform"
 
     def _prepare_prediction(self, X: MultimodalArray) -> None:
         self.net_.module_.uniform_fusion = self.fusion_at_predict == "uniform"

@@ -1,0 +1,292 @@
+"""Fitted networks as ONNX graphs.
+
+ONNX has an LSTM that takes lengths, so that a graph of it computes what
+:class:`~sk_mer.models.recurrent.LastStepBiLSTM` computes: each utterance at its own
+length, and one step of the top layer's backward direction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ._optional import import_optional
+from ._version import __version__
+
+__all__ = [
+    "BACKWARD_STEP",
+    "LABEL_ROWS",
+    "LOGITS",
+    "METADATA",
+    "OnnxGraph",
+    "export_onnx",
+    "lengths_name",
+]
+
+LABEL_ROWS, LOGITS, METADATA = "label_rows", "logits", "sk_mer"
+# How the names of the products begin that read the one step backwards.
+BACKWARD_STEP = "backward_step"
+# Both are of 2021-22, and old enough for runtimes that people have.
+_OPSET, _IR_VERSION = 17, 8
+# torch keeps the gates as input, forget, cell, output; ONNX as input, output, forget,
+# cell.
+_GATE_ORDER = (0, 3, 1, 2)
+
+
+def lengths_name(modality: str) -> str:
+    """Name of the input that holds a modality's lengths.
+
+    Parameters
+    ----------
+    modality : str
+        Name of the modality.
+
+    Returns
+    -------
+    str
+    """
+    return f"{modality}_lengths"
+
+
+def export_onnx(estimator: Any, path: Path) -> None:
+    """Write a fitted estimator's network; see ``export_onnx`` of the estimators.
+
+    Parameters
+    ----------
+    estimator : FittedMultimodalClassifier
+        With a module that has ``onnx_logits``.
+    path : Path
+        Where to write.
+    """
+    onnx = import_optional("onnx", "export_onnx", "onnxruntime")
+    graph = OnnxGraph(onnx)
+    module = estimator.net_.module_
+    estimator._prepare_export()
+    sequences, lengths = {}, {}
+    for name, n_features in estimator.n_features_.items():
+        sequences[name] = graph.input(name, "FLOAT", ("n", f"n_steps_{name}", n_features))
+        lengths[name] = graph.input(lengths_name(name), "INT64", ("n",))
+    rows = estimator._rows.astype(np.float32)
+    shape = ("n_labels", rows.shape[1])
+    graph.input(LABEL_ROWS, "FLOAT", shape, default=rows)
+    with torch.no_grad():
+        logits = module.onnx_logits(graph, sequences, lengths, LABEL_ROWS)
+    graph.output(logits, LOGITS, ("n", "n_labels"))
+    graph.save(path, {METADATA: json.dumps(_description(estimator))})
+
+
+def _description(estimator: Any) -> dict[str, Any]:
+    """What a predictor needs to know beside the graph."""
+    return {
+        "version": 1,
+        "class": type(estimator).__name__,
+        "labels": _plain(estimator.labels_),
+        "rows": estimator._rows.tolist(),
+        "thresholds": estimator.thresholds_.tolist(),
+        "seen_labels": _plain(estimator._seen_names),
+        "seen_rows": estimator._seen_rows.tolist(),
+        "seen_thresholds": estimator._seen_thresholds.tolist(),
+        "threshold_of_others": _threshold_of_others(estimator.threshold),
+        "multilabel": estimator.multilabel_,
+        "n_features": estimator.n_features_,
+        "n_steps": estimator._n_steps,
+        "padding": estimator.padding,
+        "handle_nonfinite": estimator.handle_nonfinite,
+        "needs_all_modalities": estimator._needs_all_modalities,
+        "needs_aligned": estimator._needs_aligned,
+        "speaks_of_words": estimator._has_vectors,
+    }
+
+
+def _threshold_of_others(threshold: Any) -> Any:
+    """Thresholds for labels that come later, as pairs or one number."""
+    if isinstance(threshold, Mapping):
+        return [[_plain([name])[0], float(value)] for name, value in threshold.items()]
+    return float(threshold) if isinstance(threshold, Real) else 0.5
+
+
+def _plain(names: Sequence[Any]) -> list[Any]:
+    return [name.item() if isinstance(name, np.generic) else name for name in names]
+
+
+class OnnxGraph:
+    """Nodes, constants, inputs and outputs in the making.
+
+    Parameters
+    ----------
+    onnx : module
+        The onnx package.
+    """
+
+    def __init__(self, onnx: Any) -> None:
+        self.onnx = onnx
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.inputs: list[Any] = []
+        self.outputs: list[Any] = []
+
+    def input(self, name: str, kind: str, shape: Sequence[Any], default: Any = None) -> str:
+        """Declare an input; one with a default may be left out."""
+        number = getattr(self.onnx.TensorProto, kind)
+        helper = self.onnx.helper
+        self.inputs.append(helper.make_tensor_value_info(name, number, list(shape)))
+        if default is not None:
+            self.constants.append(self.onnx.numpy_helper.from_array(default, name))
+        return name
+
+    def output(self, tensor: str, name: str, shape: Sequence[Any]) -> None:
+        """Give a tensor out under a name."""
+        self.nodes.append(self.onnx.helper.make_node("Identity", [tensor], [name]))
+        kind = self.onnx.TensorProto.FLOAT
+        info = self.onnx.helper.make_tensor_value_info(name, kind, list(shape))
+        self.outputs.append(info)
+
+    def constant(self, values: Any) -> str:
+        """Add a constant; torch tensors and numpy arrays alike."""
+        array = values.cpu().numpy() if isinstance(values, torch.Tensor) else values
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(
+            self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name)
+        )
+        return name
+
+    def integers(self, *values: int) -> str:
+        """Add a constant of int64."""
+        return self.constant(np.array(values, dtype=np.int64))
+
+    def add(self, kind: str, *inputs: str, name: str = "", **attributes: Any) -> str:
+        """Add a node with one output."""
+        return self.add_node(kind, inputs, 1, name, **attributes)[0]
+
+    def add_node(
+        self, kind: str, inputs: Sequence[str], n_outputs: int, name: str, **attributes: Any
+    ) -> list[str]:
+        """Add a node."""
+        place = len(self.nodes)
+        outputs = [f"{kind}_{place}_{i}" for i in range(n_outputs)]
+        self.nodes.append(
+            self.onnx.helper.make_node(
+                kind, list(inputs), outputs, name=name or f"{kind}_{place}", **attributes
+            )
+        )
+        return outputs
+
+    def linear(self, rows: str, weight: Any, bias: Any, name: str = "") -> str:
+        """``rows @ weight.T + bias``."""
+        product = self.add("MatMul", rows, self.constant(weight.T), name=name)
+        return self.add("Add", product, self.constant(bias))
+
+    def scores(self, states: str, rows: str) -> str:
+        """Dot products of states and label rows, ``(n, n_labels)``."""
+        return self.add("MatMul", states, self.add("Transpose", rows, perm=[1, 0]))
+
+    def n_present(self, lengths: Sequence[str]) -> str:
+        """``(n, 1)``: how many modalities each utterance has, at least 1."""
+        float32 = self.onnx.TensorProto.FLOAT
+        here = [
+            self.add("Cast", self.add("Greater", n, self.integers(0)), to=float32)
+            for n in lengths
+        ]
+        count = self.add(
+            "Max", self.add("Sum", *here), self.constant(np.ones(1, np.float32))
+        )
+        return self.add("Unsqueeze", count, self.integers(1))
+
+    def last_state(self, encoder: Any, steps: str, lengths: str) -> str:
+        """``(n, out_features)``: what a LastStepBiLSTM reads; zeros without steps."""
+        lstm = encoder.lstm
+        here = self.add("Greater", lengths, self.integers(0))
+        if encoder.masked:
+            n_steps = self.add("Max", lengths, self.integers(1))
+        else:
+            shape = self.add("Shape", steps)
+            window = self.add("Gather", shape, self.integers(1), axis=0)
+            n_steps = self.add("Add", self.add("Sub", lengths, lengths), window)
+        lengths32 = self.add("Cast", n_steps, to=self.onnx.TensorProto.INT32)
+        time_first = self.add("Transpose", steps, perm=[1, 0, 2])
+        for layer in range(lstm.num_layers - 1):
+            both = self._lstm(lstm, [f"_l{layer}"], time_first, lengths32)[0]
+            side_by_side = self.add("Transpose", both, perm=[0, 2, 1, 3])
+            time_first = self.add("Reshape", side_by_side, self.integers(0, 0, -1))
+        top = f"_l{lstm.num_layers - 1}"
+        state = self._lstm(lstm, [top], time_first, lengths32, top=True)[1]
+        states = [self.add("Squeeze", state, self.integers(0))]
+        if lstm.bidirectional:
+            rows_first = self.add("Transpose", time_first, perm=[1, 0, 2])
+            last = self.add("Sub", n_steps, self.integers(1))
+            last = self.add("Unsqueeze", last, self.integers(1))
+            read = self.add("GatherND", rows_first, last, batch_dims=1)
+            states.append(self._one_step(lstm, top + "_reverse", read))
+        merged = (
+            self.add("Add", *states)
+            if encoder.sum_directions
+            else self.add("Concat", *states, axis=1)
+        )
+        mask = self.add("Cast", here, to=self.onnx.TensorProto.FLOAT)
+        return self.add("Mul", merged, self.add("Unsqueeze", mask, self.integers(1)))
+
+    def _lstm(
+        self, lstm: Any, suffixes: list[str], steps: str, lengths: str, top: bool = False
+    ) -> list[str]:
+        """A layer; both its directions unless it is the top one."""
+        both = lstm.bidirectional and not top
+        names = [suffixes[0], suffixes[0] + "_reverse"] if both else suffixes
+        weights = {name: w.detach().cpu().numpy() for name, w in lstm.named_parameters()}
+
+        def stacked(kind: str) -> NDArray[Any]:
+            return np.stack([_reordered(weights[kind + name]) for name in names])
+
+        biases = np.concatenate([stacked("bias_ih"), stacked("bias_hh")], axis=1)
+        inputs = [
+            steps,
+            self.constant(stacked("weight_ih")),
+            self.constant(stacked("weight_hh")),
+            self.constant(biases),
+            lengths,
+        ]
+        direction = "bidirectional" if both else "forward"
+        sizes = {"hidden_size": lstm.hidden_size, "direction": direction}
+        return self.add_node("LSTM", inputs, 2, "", **sizes)
+
+    def _one_step(self, lstm: Any, suffix: str, read: str) -> str:
+        """The first step from a zero state: the forget gate has nothing to do."""
+        weights = {name: w.detach().cpu().numpy() for name, w in lstm.named_parameters()}
+        bias = weights["bias_ih" + suffix] + weights["bias_hh" + suffix]
+        gates = []
+        for gate, function in ((0, "Sigmoid"), (2, "Tanh"), (3, "Sigmoid")):
+            rows = slice(gate * lstm.hidden_size, (gate + 1) * lstm.hidden_size)
+            weight = weights["weight_ih" + suffix][rows]
+            name = f"{BACKWARD_STEP}_{len(self.nodes)}"
+            product = self.linear(read, weight, bias[rows], name)
+            gates.append(self.add(function, product))
+        enter, cell, leave = gates
+        return self.add("Mul", leave, self.add("Tanh", self.add("Mul", enter, cell)))
+
+    def save(self, path: Path, metadata: dict[str, str]) -> None:
+        """Check the model and write it."""
+        helper = self.onnx.helper
+        graph = helper.make_graph(
+            self.nodes, "sk_mer", self.inputs, self.outputs, self.constants
+        )
+        model = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", _OPSET)],
+            ir_version=_IR_VERSION,
+            producer_name="sk_mer",
+            producer_version=__version__,
+        )
+        helper.set_model_props(model, metadata)
+        self.onnx.checker.check_model(model)
+        self.onnx.save(model, str(path))
+
+
+def _reordered(weight: NDArray[Any]) -> NDArray[Any]:
+    gates = np.split(weight, 4)
+    return np.concatenate([gates[gate] for gate in _GATE_ORDER])

@@ -1,0 +1,257 @@
+"""What every fitted model does, whatever runs it: predict, and speak of other labels."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABCMeta, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from .labels import label_recipes
+from .model_selection import unseen_threshold
+from .multimodal import MultimodalArray
+from .validation import (
+    check_aligned,
+    check_all_present,
+    check_fitted_modalities,
+    check_multimodal,
+    check_no_empty_rows,
+    quoted,
+)
+
+__all__ = ["EmotionPredictor"]
+
+Self = TypeVar("Self", bound="EmotionPredictor")
+
+
+class EmotionPredictor(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
+    """Answers from logits; a subclass computes them in ``_run``."""
+
+    # Whether an utterance must have every modality, and equally many steps in each.
+    _needs_all_modalities: ClassVar[bool] = False
+    _needs_aligned: ClassVar[bool] = False
+
+    modalities: Any
+    padding: str
+    threshold: Any
+    handle_nonfinite: str
+
+    labels_: list[Any]
+    classes_: Any
+    multilabel_: bool
+    modalities_: list[str]
+    n_features_: dict[str, int]
+    thresholds_: NDArray[np.float64]
+    _n_steps: dict[str, int] | None
+    _has_vectors: bool
+    _seen_names: tuple[Any, ...]
+    _seen_rows: NDArray[np.float32]
+    _seen_thresholds: NDArray[np.float64]
+    _rows: NDArray[np.float32]
+
+    def _check_fitted(self) -> None:
+        check_is_fitted(self)
+
+    @abstractmethod
+    def _run(self, X: MultimodalArray) -> NDArray[np.float32]:
+        """Logits of checked utterances."""
+
+    @abstractmethod
+    def _set_rows(self, rows: NDArray[np.float32]) -> None:
+        """Score the labels of these rows from now on."""
+
+    def _unseen_rows(self, recipes: Mapping[Any, Any]) -> NDArray[np.float32]:
+        """Rows of the label table for labels that were not in ``fit``."""
+        raise ValueError(
+            f"{type(self).__name__} has never seen {quoted(recipes)} and cannot score "
+            "a label that it was not fitted on; use MTEClassifier for zero-shot."
+        )
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The emotions of each utterance.
+
+        Parameters
+        ----------
+        X : like in ``fit``
+            Utterances.
+
+        Returns
+        -------
+        ndarray of shape (n, n_labels) or (n,)
+            0/1 columns in the order of ``labels_`` (1 where the probability is
+            greater than the threshold), or the most probable class.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the utterances do not fit those of ``fit``.
+        """
+        logits = self._logits(X)
+        if self.multilabel_:
+            return np.asarray(expit(logits) > self.thresholds_, dtype=int)
+        return np.asarray(np.asarray(self.labels_)[logits.argmax(axis=1)])
+
+    def predict_proba(self, X: Any) -> NDArray[np.float32]:
+        """The probability of each emotion.
+
+        Parameters
+        ----------
+        X : like in ``fit``
+            Utterances.
+
+        Returns
+        -------
+        ndarray of shape (n, n_labels)
+            In the order of ``labels_``. With 2-D `y` each column stands for itself;
+            with classes the rows sum to 1.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the utterances do not fit those of ``fit``.
+        """
+        logits = self._logits(X)
+        return np.asarray(expit(logits) if self.multilabel_ else softmax(logits, axis=1))
+
+    def decision_function(self, X: Any) -> NDArray[np.float32]:
+        """Scores before they become probabilities.
+
+        Parameters
+        ----------
+        X : like in ``fit``
+            Utterances.
+
+        Returns
+        -------
+        ndarray of shape (n, n_labels) or (n,)
+            Logits; with two classes, that of the second minus that of the first.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the utterances do not fit those of ``fit``.
+        """
+        logits = self._logits(X)
+        if not self.multilabel_ and logits.shape[1] == 2:
+            return logits[:, 1] - logits[:, 0]
+        return logits
+
+    def set_labels(self: Self, labels: Sequence[Any] | Mapping[Any, Any]) -> Self:
+        """Speak of these emotions from now on, seen in ``fit`` or not.
+
+        Parameters
+        ----------
+        labels : sequence or mapping
+            Names of emotions; a list of words stands for their average. A mapping
+            gives a name the word, words or vector that it stands for.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If there are none, they repeat, words are unknown, or the system cannot
+            score what it has not seen.
+        """
+        self._check_fitted()
+        recipes = label_recipes(labels)
+        defined = set(recipes) if isinstance(labels, Mapping) else set()
+        unseen = {
+            n: r for n, r in recipes.items() if n not in self._seen_names or n in defined
+        }
+        rows = dict(zip(self._seen_names, self._seen_rows, strict=True))
+        if unseen:
+            rows.update(zip(unseen, self._unseen_rows(unseen), strict=True))
+        self._speak_of(tuple(recipes), np.stack([rows[name] for name in recipes]))
+        return self
+
+    def reset_labels(self: Self) -> Self:
+        """Speak of the emotions of ``fit`` again.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        """
+        self._check_fitted()
+        self._speak_of(self._seen_names, self._seen_rows)
+        return self
+
+    @property
+    def seen_labels_(self) -> list[Any]:
+        """Labels that were trained on."""
+        self._check_fitted()
+        return list(self._seen_names)
+
+    def _speak_of(self, names: tuple[Any, ...], rows: NDArray[np.float32]) -> None:
+        self._rows = np.array(rows)
+        self._set_rows(self._rows)
+        self.labels_ = list(names)
+        per_label = [np.array([0, 1])] * len(names)
+        self.classes_ = per_label if self.multilabel_ else np.asarray(self.labels_)
+        seen = dict(zip(self._seen_names, self._seen_thresholds, strict=True))
+        self.thresholds_ = np.array(
+            [seen.get(name, unseen_threshold(self.threshold, name)) for name in names]
+        )
+
+    def _checked(self, X: Any, *, reset: bool) -> MultimodalArray:
+        """X as a container that fits this system, padding left out."""
+        zero = self.handle_nonfinite == "zero"
+        data = check_multimodal(self, X, self.modalities, reset=reset, allow_nonfinite=zero)
+        if not reset:
+            data = self._fitting_modalities(data)
+        if self.padding == "mask":
+            data = data.trim_padding(keep_empty=self._needs_all_modalities)
+        if self._needs_all_modalities:
+            check_all_present(data, type(self).__name__)
+        if self._needs_aligned:
+            check_aligned(data, type(self).__name__)
+        check_no_empty_rows(data)
+        return data
+
+    def _fitting_modalities(self, X: MultimodalArray) -> MultimodalArray:
+        """The modalities of ``fit``, in their order; refuses others and other sizes."""
+        check_fitted_modalities(X, self.n_features_)
+        present = [name for name in self.modalities_ if name in X]
+        if self._needs_all_modalities and len(present) < len(self.modalities_):
+            missing = [name for name in self.modalities_ if name not in X]
+            raise ValueError(
+                f"{type(self).__name__} needs every modality that it was fitted on, but "
+                f"X lacks {quoted(missing)}; MTEClassifier does without."
+            )
+        return X.select(*present)
+
+    def _logits(self, X: Any) -> NDArray[np.float32]:
+        self._check_fitted()
+        return self._run(self._checked(X, reset=False))
+
+    def _warn_of_cut(self, X: MultimodalArray) -> None:
+        for name, window in (self._n_steps or {}).items():
+            longer = int((X.lengths(name) > window).sum()) if name in X else 0
+            if longer:
+                warnings.warn(
+                    f"{longer} utterances have more than the {window} steps of {name!r} "
+                    "that fit saw and were cut to them; padding='mask' reads them whole.",
+                    UserWarning,
+                    stacklevel=5,
+                )

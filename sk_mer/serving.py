@@ -1,0 +1,209 @@
+"""Exported models, run by ONNX Runtime."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._optional import import_optional
+from .batching import gather_batch, rows_by_length
+from .labels import vectors_of
+from .multimodal import MultimodalArray
+from .onnx_export import BACKWARD_STEP, LABEL_ROWS, METADATA, lengths_name
+from .prediction import EmotionPredictor
+
+__all__ = ["OnnxEmotionPredictor"]
+
+_BATCH_ROWS = 64
+
+
+class OnnxEmotionPredictor(EmotionPredictor):
+    """Predicts with a model that ``export_onnx`` wrote.
+
+    It answers like the estimator that was exported, ``set_labels`` included. It is
+    fitted from the beginning and is not meant to be cloned or searched over.
+
+    Parameters
+    ----------
+    path : path
+        A file written by ``estimator.export_onnx``.
+    precision : {"fp32", "int8"}, default="fp32"
+        Whether to turn the weights of the encoders into 8-bit integers while loading
+        (dynamic quantisation): smaller and faster, with an error that the guide states.
+    label_vectors : object, optional
+        Where the vectors of new labels come from; as for
+        :class:`~sk_mer.MTEClassifier`.
+    n_threads : int, default=1
+        Threads of ONNX Runtime. One answers a single utterance soonest.
+
+    Attributes
+    ----------
+    labels_ : list
+        Labels that the predictor speaks of now; ``set_labels`` changes them.
+    classes_ : ndarray of shape (n_labels,), or list of ndarray
+        The classes, or ``[0, 1]`` for each label.
+    multilabel_ : bool
+        Whether each label stands for itself.
+    thresholds_ : ndarray of shape (n_labels,)
+        In use for each of ``labels_``.
+    modalities_ : list of str
+        Modalities of ``fit``.
+    n_features_ : dict of str to int
+        Their feature sizes.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no file.
+    ValueError
+        If the file was not written by ``export_onnx``, or `precision` is unknown.
+    ImportError
+        If onnxruntime is missing (``pip install sk-mer[onnxruntime]``).
+    """
+
+    modalities = None
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        precision: str = "fp32",
+        label_vectors: Any = None,
+        n_threads: int = 1,
+    ) -> None:
+        self.path = path
+        self.precision = precision
+        self.label_vectors = label_vectors
+        self.n_threads = n_threads
+        if precision not in ("fp32", "int8"):
+            raise ValueError(
+                f"precision={precision!r} was given; expected 'fp32' or 'int8'."
+            )
+        runtime = import_optional("onnxruntime", "OnnxEmotionPredictor", "onnxruntime")
+        content, description = _read(Path(path), precision)
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = n_threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # silent on label_rows, which is meant to vary
+        self._session = runtime.InferenceSession(
+            content, options, providers=["CPUExecutionProvider"]
+        )
+        self._describe(description)
+
+    def _describe(self, about: Mapping[str, Any]) -> None:
+        self.padding = about["padding"]
+        self.handle_nonfinite = about["handle_nonfinite"]
+        others = about["threshold_of_others"]
+        self.threshold = dict(others) if isinstance(others, list) else others
+        self.multilabel_ = about["multilabel"]
+        self.n_features_ = dict(about["n_features"])
+        self.modalities_ = list(self.n_features_)
+        self._n_steps = about["n_steps"]
+        self._system = about["class"]
+        self._has_vectors = about["speaks_of_words"]
+        self._needs_all_modalities = about["needs_all_modalities"]  # type: ignore[misc]
+        self._needs_aligned = about["needs_aligned"]  # type: ignore[misc]
+        self._seen_names = tuple(about["seen_labels"])
+        self._seen_rows = np.array(about["seen_rows"], dtype=np.float32)
+        self._seen_thresholds = np.array(about["seen_thresholds"])
+        self._speak_of(tuple(about["labels"]), np.array(about["rows"], dtype=np.float32))
+        self.thresholds_ = np.array(about["thresholds"])
+
+    def _check_fitted(self) -> None:
+        """It comes fitted."""
+
+    def _set_rows(self, rows: NDArray[np.float32]) -> None:
+        """The rows go in with each batch."""
+
+    def _unseen_rows(self, recipes: Mapping[Any, Any]) -> NDArray[np.float32]:
+        if not self._has_vectors:
+            return super()._unseen_rows(recipes)
+        source = {} if self.label_vectors is None else self.label_vectors
+        found = vectors_of(source, recipes)
+        return np.stack([found[name] for name in recipes])
+
+    def _run(self, X: MultimodalArray) -> NDArray[np.float32]:
+        order = rows_by_length(X)
+        self._warn_of_cut(X)
+        logits = np.empty((len(X), len(self.labels_)), dtype=np.float32)
+        for first in range(0, len(X), _BATCH_ROWS):
+            rows = order[first : first + _BATCH_ROWS]
+            (logits[rows],) = self._session.run(None, self._feed(X[rows]))
+        return logits
+
+    def _feed(self, X: MultimodalArray) -> dict[str, NDArray[Any]]:
+        batch = gather_batch(X, self._n_steps)
+        feed: dict[str, NDArray[Any]] = {LABEL_ROWS: self._rows}
+        for name, n_features in self.n_features_.items():
+            if name in X and batch["sequences"][name].shape[1]:
+                steps = np.ascontiguousarray(batch["sequences"][name].numpy())
+                if self.handle_nonfinite == "zero":
+                    np.nan_to_num(steps, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+                feed[name] = steps
+                feed[lengths_name(name)] = batch["lengths"][name].numpy()
+            else:
+                feed[name] = np.zeros((len(X), 1, n_features), dtype=np.float32)
+                feed[lengths_name(name)] = np.zeros(len(X), dtype=np.int64)
+        return feed
+
+
+def _read(path: Path, precision: str) -> tuple[bytes, dict[str, Any]]:
+    """The model, quantised if asked, and what was written beside it."""
+    onnx = import_optional("onnx", "OnnxEmotionPredictor", "onnxruntime")
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"No file at {str(path)!r}; give one that export_onnx wrote."
+        )
+    try:
+        model = onnx.load(str(path))
+        properties = {entry.key: entry.value for entry in model.metadata_props}
+        description = json.loads(properties[METADATA])
+    except Exception as error:
+        raise ValueError(
+            f"{path.name} is damaged or was not written by sk_mer's export_onnx "
+            f"({type(error).__name__}); export the estimator again."
+        ) from error
+    if precision == "int8":
+        model = _quantized(model)
+    return model.SerializeToString(), description
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Mute the hint, meant for networks with convolutions, to preprocess the graph."""
+
+    def is_ours(record: logging.LogRecord) -> bool:
+        return "pre-processing before quantization" not in record.getMessage()
+
+    logging.getLogger().addFilter(is_ours)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeFilter(is_ours)
+
+
+def _quantized(model: Any) -> Any:
+    onnx = import_optional("onnx", "precision='int8'", "onnxruntime")
+    tools = import_optional("onnxruntime.quantization", "precision='int8'", "onnxruntime")
+    # Products with label vectors stay exact: vectors of new labels come at run time.
+    products = [node.name for node in model.graph.node if node.op_type == "MatMul"]
+    with tempfile.TemporaryDirectory() as folder, _without_advice():
+        plain, small = Path(folder) / "plain.onnx", Path(folder) / "small.onnx"
+        onnx.save(model, str(plain))
+        tools.quantize_dynamic(
+            plain,
+            small,
+            op_types_to_quantize=["LSTM", "MatMul"],
+            nodes_to_exclude=[n for n in products if not n.startswith(BACKWARD_STEP)],
+            per_channel=True,
+        )
+        return onnx.load(str(small))
