@@ -17,9 +17,11 @@ from sklearn.utils.estimator_checks import (
 
 import sk_mer
 from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier
+from sk_mer.accelerated import AcceleratedNet
 from sk_mer.feature_extraction import WordVectorSequences
 from sk_mer.net import MultimodalNet
 from sk_mer.preprocessing import MultimodalScaler, SegmentStatistics, SilenceTrimmer
+from sk_mer.serving import OnnxEmotionPredictor
 
 CLASSIFIERS = [MTEClassifier(), EFLSTMClassifier(), LFLSTMClassifier()]
 TRANSFORMERS = [MultimodalScaler(), SilenceTrimmer(), SegmentStatistics()]
@@ -29,6 +31,8 @@ CHECKED = [*CLASSIFIERS, *TRANSFORMERS]
 NOT_CHECKED = {
     WordVectorSequences: "takes sentences and needs word vectors; the checks give matrices",
     MultimodalNet: "skorch's net, which the classifiers wrap and users do not fit",
+    AcceleratedNet: "the same, for several devices",
+    OnnxEmotionPredictor: "reads an exported model; there is nothing to fit",
 }
 EVERY = pytest.mark.parametrize("estimator", CHECKED, ids=lambda e: type(e).__name__)
 
