@@ -63,18 +63,30 @@ def peak_of_workers(X: MultimodalArray, y: np.ndarray) -> float:
     return max(found)
 
 
+def timed(X: MultimodalArray, y: np.ndarray, n_jobs: int, n_threads: int) -> float:
+    """Seconds of a search whose fits use so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        return search(X, y, n_jobs)
+    finally:
+        torch.set_num_threads(before)
+
+
 def main() -> None:
-    torch.set_num_threads(1)
     X, y = draw(400, 20, 0)
     search(X, y, 2)  # starts the workers
-    ratios = []
+    ways = {(1, 1): [], (1, 2): [], (2, 1): []}
     for _ in range(N_PAIRS):
-        one, two = search(X, y, 1), search(X, y, 2)
-        ratios.append(one / two)
-    print(
-        f"8 candidates x 3 folds: n_jobs=2 is {statistics.median(ratios):.2f} times as "
-        f"fast as n_jobs=1 ({min(ratios):.2f}-{max(ratios):.2f}), one thread each"
-    )
+        for (n_jobs, n_threads), times in ways.items():
+            times.append(timed(X, y, n_jobs, n_threads))
+    for (n_jobs, n_threads), times in ways.items():
+        ratios = [one / own for one, own in zip(ways[1, 1], times, strict=True)]
+        print(
+            f"8 candidates x 3 folds, n_jobs={n_jobs}, {n_threads} thread(s) a fit: "
+            f"{statistics.median(times):.1f} s, {statistics.median(ratios):.2f} times as "
+            f"fast as one of each ({min(ratios):.2f}-{max(ratios):.2f})"
+        )
     small, large = draw(300, 50, 0), draw(12_000, 50, 0)
     without = peak_of_workers(*small)
     with_data = peak_of_workers(*large)

@@ -1,6 +1,10 @@
 """The encoder against each utterance alone through nn.LSTM, forwards and in gradients."""
 
 import copy
+import multiprocessing
+import os
+import threading
+import warnings
 
 import pytest
 import torch
@@ -211,6 +215,16 @@ class TestThreads:
             return sum(run_together([lambda: 1] * 3))
 
         assert run_together([outer] * 4) == [3] * 4
+
+    def test_a_fork_has_threads_of_its_own(self, threads):
+        """Threads do not live on in a forked process, and waiting for them would hang."""
+        assert run_together([threading.get_ident] * 4)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads
+            with multiprocessing.get_context("fork").Pool(1) as child:
+                found = child.apply_async(run_together, ([os.getpid] * 4,)).get(timeout=60)
+        assert len(found) == 4
+        assert os.getpid() not in found
 
     def test_errors_come_through(self, threads):
         def fails():
