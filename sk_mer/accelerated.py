@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from skorch.hf import AccelerateMixin
-from skorch.utils import noop
+from skorch.utils import noop, to_device
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -71,6 +71,15 @@ class AcceleratedNet(AccelerateMixin, MultimodalNet):  # type: ignore[misc]
             self._criteria = criteria
         self.criterion_.to(self.accelerator.device)
         return self
+
+    def infer(self, x: Any, **fit_params: Any) -> Any:
+        """The module's answer, where the accelerator computes."""
+        return super().infer(to_device(x, self.accelerator.device), **fit_params)
+
+    def get_loss(self, y_pred: Any, y_true: Any, *args: Any, **kwargs: Any) -> Any:
+        """The loss, where the accelerator computes."""
+        y_true = to_device(y_true, self.accelerator.device)
+        return super().get_loss(y_pred, y_true, *args, **kwargs)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Batches of this process to train on; all of them to validate on."""

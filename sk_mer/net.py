@@ -58,8 +58,10 @@ class MultimodalNet(NeuralNet):
         self.precision = precision
 
     def _autocast(self) -> AbstractContextManager[Any]:
+        if self.precision == "fp32":
+            return nullcontext()
         kind = torch.device(self.device or "cpu").type
-        return torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bf16")
+        return torch.autocast(kind, torch.bfloat16)
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
         """The module's answer, under autocast where that was asked for."""
