@@ -133,14 +133,16 @@ class MultimodalNet(NeuralNet):
 
 
 def _apart(grads: Sequence[Tensor | None]) -> list[Tensor | None]:
-    """Gradients with memory of their own; both biases of an LSTM get the same tensor."""
+    """Gradients that can be added to: torch gives both biases of an LSTM one tensor."""
     seen: set[int] = set()
     own: list[Tensor | None] = []
     for grad in grads:
-        shared = grad is not None and grad.data_ptr() in seen
-        own.append(grad.clone() if grad is not None and shared else grad)
-        if grad is not None:
-            seen.add(grad.data_ptr())
+        if grad is None:
+            own.append(None)
+            continue
+        shared = grad.data_ptr() in seen or not grad.is_contiguous()
+        own.append(grad.clone(memory_format=torch.contiguous_format) if shared else grad)
+        seen.add(grad.data_ptr())
     return own
 
 
