@@ -28,15 +28,21 @@ from sk_mer.serving import OnnxEmotionPredictor
 WINDOW = 20
 
 
-def milliseconds(*calls: Callable[[], Any], n_rounds: int = 60) -> list[list[float]]:
-    """Times of some calls, taken in turn."""
+def milliseconds(*calls: Callable[[], Any], n_rounds: int = 7) -> list[list[float]]:
+    """Median times of some calls, by round; a dozen of each in a row, the first few warm.
+
+    In a row, because threads that one call leaves spinning would slow the next one.
+    """
     times: list[list[float]] = [[] for _ in calls]
     for _ in range(n_rounds):
         for call, found in zip(calls, times, strict=True):
-            start = time.perf_counter()
-            call()
-            found.append((time.perf_counter() - start) * 1e3)
-    return [found[n_rounds // 6 :] for found in times]
+            block = []
+            for _ in range(12):
+                start = time.perf_counter()
+                call()
+                block.append((time.perf_counter() - start) * 1e3)
+            found.append(statistics.median(block[4:]))
+    return times
 
 
 def full_length(n: int) -> MultimodalArray:
@@ -82,14 +88,14 @@ def latency(folder: Path) -> list[dict[str, Any]]:
     rows = []
     for name, found in times.items():
         ratios = np.array(times["literal module"]) / np.array(found)
-        low, middle, high = np.percentile(ratios, [10, 50, 90])
+        low, middle, high = ratios.min(), np.median(ratios), ratios.max()
         rows.append(
             {
                 "one utterance, 20 steps": name,
                 "ms": round(statistics.median(found), 3),
                 "ratio": round(middle, 2),
-                "10 %": round(low, 2),
-                "90 %": round(high, 2),
+                "lowest": round(low, 2),
+                "highest": round(high, 2),
             }
         )
     many, _ = draw(2048, WINDOW, 1)

@@ -74,7 +74,7 @@ def timed(X: MultimodalArray, y: np.ndarray, n_jobs: int, n_threads: int) -> flo
 
 
 def main() -> None:
-    X, y = draw(400, 20, 0)
+    X, y = draw(150, 20, 0)
     search(X, y, 2)  # starts the workers
     ways = {(1, 1): [], (1, 2): [], (2, 1): []}
     for _ in range(N_PAIRS):
@@ -87,7 +87,7 @@ def main() -> None:
             f"{statistics.median(times):.1f} s, {statistics.median(ratios):.2f} times as "
             f"fast as one of each ({min(ratios):.2f}-{max(ratios):.2f})"
         )
-    small, large = draw(300, 50, 0), draw(12_000, 50, 0)
+    small, large = draw(300, 50, 0), draw(5_000, 50, 0)
     without = peak_of_workers(*small)
     with_data = peak_of_workers(*large)
     copy = (large[0].nbytes - small[0].nbytes) / 2**20

@@ -111,10 +111,14 @@ class MultimodalNet(NeuralNet):
         with cores_for_parts() if self._divides else nullcontext():
             return super().fit_loop(*args, **kwargs)
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Answers for all batches, with the cores given to their parts."""
-        with cores_for_parts() if self._divides else nullcontext():
-            return super().forward(*args, **kwargs)
+    def forward(self, X: Any, *args: Any, **kwargs: Any) -> Any:
+        """Answers for all batches, with the cores given to their parts.
+
+        What is too little to divide is left to torch's own threads.
+        """
+        divided = self._divides and n_parts(len(X)) > 1
+        with cores_for_parts() if divided else nullcontext():
+            return super().forward(X, *args, **kwargs)
 
     def _gradients(
         self, weights: Sequence[Tensor], work: Sequence[Any]

@@ -13,7 +13,7 @@ from torch import nn
 from sk_mer._threads import cores_for_parts, n_cores, n_parts, run_together
 from sk_mer.models import recurrent
 from sk_mer.models.layers import dropout
-from sk_mer.models.recurrent import LastStepBiLSTM, has_fast_kernel, read_together
+from sk_mer.models.recurrent import LastStepBiLSTM, has_fast_kernel
 
 LAYERS = pytest.mark.parametrize("num_layers", [1, 2, 3])
 DIRECTIONS = pytest.mark.parametrize("bidirectional", [True, False])
@@ -232,15 +232,6 @@ class TestThreads:
 
         with pytest.raises(RuntimeError, match="broken"):
             run_together([fails, lambda: 1])
-
-    def test_small_batches_are_read_side_by_side(self, threads):
-        encoders = [LastStepBiLSTM(5, size, 2) for size in (4, 3)]
-        batches = [example([5, 2]), example([3, 3])]
-        alone = [e(*batch).detach() for e, batch in zip(encoders, batches, strict=True)]
-        with torch.no_grad():
-            together = read_together(encoders, *zip(*batches, strict=True))
-        for one, other in zip(alone, together, strict=True):
-            torch.testing.assert_close(one, other)
 
 
 class TestBfloat16:

@@ -21,7 +21,7 @@ from ..labels import LabelSpace
 from ..onnx_export import OnnxGraph
 from ..validation import resolve_hidden_sizes
 from .layers import score_labels
-from .recurrent import LastStepBiLSTM, read_together
+from .recurrent import LastStepBiLSTM
 
 __all__ = ["EFLSTMClassifier", "EFLSTMModule", "LFLSTMClassifier", "LFLSTMModule"]
 
@@ -138,11 +138,10 @@ class LFLSTMModule(_LinearHead):
         self, sequences: Mapping[str, Tensor], lengths: Mapping[str, Tensor]
     ) -> Tensor:
         """Logits of shape ``(n, n_labels)``."""
-        states = read_together(
-            self.encoders,
-            [sequences[name] for name in self.names],
-            [lengths[name] for name in self.names],
-        )
+        states = [
+            encoder(sequences[name], lengths[name])
+            for name, encoder in zip(self.names, self.encoders, strict=True)
+        ]
         return self._logits(torch.cat(states, dim=1))
 
     def onnx_logits(

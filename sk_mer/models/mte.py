@@ -24,7 +24,7 @@ from ..multimodal import MultimodalArray
 from ..onnx_export import OnnxGraph
 from ..validation import quoted, resolve_hidden_sizes
 from .layers import full_precision, score_labels
-from .recurrent import LastStepBiLSTM, read_together
+from .recurrent import LastStepBiLSTM
 
 __all__ = ["MTEClassifier", "MTEModule"]
 
@@ -97,18 +97,13 @@ class MTEModule(nn.Module):
         with full_precision(self.label_vectors):
             embeddings = self.label_embeddings()
         weights = self._fusion_weights(lengths)
-        encoders = dict(zip(self.names, self.encoders, strict=True))
-        present = [name for name in self.names if name in sequences]
-        states = read_together(
-            [encoders[name] for name in present],
-            [sequences[name] for name in present],
-            [lengths[name] for name in present],
-        )
-        scores = [
-            score_labels(state, embeddings[name], training=self.training)
-            for name, state in zip(present, states, strict=True)
-        ]
-        return {name: weights[name] * s for name, s in zip(present, scores, strict=True)}
+        found = {}
+        for name, encoder in zip(self.names, self.encoders, strict=True):
+            if name in sequences:
+                state = encoder(sequences[name], lengths[name])
+                scores = score_labels(state, embeddings[name], training=self.training)
+                found[name] = weights[name] * scores
+        return found
 
     def _fusion_weights(self, lengths: Mapping[str, Tensor]) -> dict[str, Any]:
         if self.weights is None:

@@ -9,7 +9,7 @@ only and is a single cell.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -23,7 +23,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from .._threads import n_parts, run_together
 from .layers import dropout
 
-__all__ = ["LastStepBiLSTM", "has_fast_kernel", "read_together"]
+__all__ = ["LastStepBiLSTM", "has_fast_kernel"]
 
 _LSTM_MODE = 2  # torch's number for this kind of cell
 Weights = Mapping[str, Tensor]
@@ -166,34 +166,6 @@ class LastStepBiLSTM(nn.Module):
         if self.sum_directions:
             return directions[0] + directions[1]
         return torch.cat(directions, dim=1)
-
-
-def read_together(
-    encoders: Iterable[nn.Module],
-    sequences: Sequence[Tensor],
-    lengths: Sequence[Tensor],
-) -> list[Tensor]:
-    """States of several encoders; side by side where a batch is too small to divide.
-
-    Parameters
-    ----------
-    encoders : iterable of LastStepBiLSTM
-        One a modality.
-    sequences : sequence of Tensor of shape (n, n_steps, n_features)
-        Input of each.
-    lengths : sequence of Tensor of shape (n,)
-        Valid steps in each.
-
-    Returns
-    -------
-    list of Tensor of shape (n, out_features)
-    """
-    calls = zip(encoders, sequences, lengths, strict=True)
-    tasks = [partial(encoder, steps, n) for encoder, steps, n in calls]
-    small = all(n_parts(len(n)) == 1 for n in lengths) and has_fast_kernel(sequences[0])
-    if small and not torch.is_grad_enabled():
-        return run_together(tasks)
-    return [task() for task in tasks]
 
 
 def _chunks(steps: Tensor, lengths: Tensor) -> list[tuple[Tensor, Tensor]]:
