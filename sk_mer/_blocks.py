@@ -148,13 +148,7 @@ class Block:
                 f"The frames of modality {name!r} have {array.ndim} dimensions; "
                 "expected (total_steps, n_features)."
             )
-        steps = _check_lengths(name, lengths)
-        if steps.sum() != len(array):
-            raise ValueError(
-                f"lengths of modality {name!r} add up to {steps.sum()} steps, but "
-                f"{len(array)} frames were given."
-            )
-        starts = np.concatenate([[0], np.cumsum(steps)])[:-1].astype(np.int64)
+        starts, steps = _places(name, lengths, len(array), " frames")
         return cls(_numeric(name, array), starts, steps)
 
     @classmethod
@@ -177,13 +171,7 @@ class Block:
                 f"Modality {name!r} refers to vectors {flat.min()} to {flat.max()}, but "
                 f"there are {len(vectors)}, counted from 0."
             )
-        steps = _check_lengths(name, lengths)
-        if steps.sum() != len(flat):
-            raise ValueError(
-                f"lengths of modality {name!r} add up to {steps.sum()} steps, but "
-                f"{len(flat)} were given."
-            )
-        starts = np.cumsum(steps) - steps
+        starts, steps = _places(name, lengths, len(flat), "")
         return cls(flat, starts, steps, None, _numeric(name, vectors))
 
     def take(self, rows: slice | NDArray[np.intp]) -> Block:
@@ -361,6 +349,19 @@ def _numeric(name: str, array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
         return array
     with np.errstate(over="ignore"):  # an overflow becomes inf, which is reported later
         return np.ascontiguousarray(array, dtype=dtype)
+
+
+def _places(
+    name: str, lengths: Any, n_given: int, noun: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Starts and lengths of sequences that lie one after the other."""
+    steps = _check_lengths(name, lengths)
+    if steps.sum() != n_given:
+        raise ValueError(
+            f"lengths of modality {name!r} add up to {steps.sum()} steps, but "
+            f"{n_given}{noun} were given."
+        )
+    return np.cumsum(steps) - steps, steps
 
 
 def _check_lengths(name: str, lengths: Any, n: int | None = None) -> NDArray[np.int64]:

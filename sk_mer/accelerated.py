@@ -115,6 +115,4 @@ class _RowBatches:
         return len(self.iterator)
 
     def __iter__(self) -> Iterator[list[int]]:
-        batches = self.iterator.rows()
-        self.iterator.epoch += 1
-        return (rows.tolist() for rows in batches)
+        return (rows.tolist() for rows in self.iterator.rows())

@@ -224,15 +224,15 @@ class BatchIterator:
         return math.ceil(len(self.dataset) / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Batch, torch.Tensor]]:
-        batches = self.rows()
-        self.epoch += 1
-        return (self.dataset.batch(rows) for rows in batches)
+        return (self.dataset.batch(rows) for rows in self.rows())
 
     def rows(self) -> list[NDArray[np.intp]]:
-        """Row indices of each batch of the epoch that comes next."""
+        """Row indices of each batch of the epoch that comes next, which this begins."""
+        epoch = self.epoch
+        self.epoch += 1
         if self.seed is None:
             return _cut(np.arange(len(self.dataset)), self.batch_size)
-        rng = np.random.default_rng([self.seed, self.epoch])
+        rng = np.random.default_rng([self.seed, epoch])
         return _shuffled(_total_steps(self.dataset.X), self.batch_size, rng)
 
 

@@ -15,9 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from . import persistence
-from .batching import MultimodalDataset, rows_by_length
+from .batching import MultimodalDataset
 from .labels import LabelSpace
-from .multimodal import MultimodalArray
 from .net import prediction_net
 from .onnx_export import export_onnx
 from .prediction import EmotionPredictor
@@ -37,27 +36,11 @@ class FittedMultimodalClassifier(EmotionPredictor):
     def _make_module(self, n_features: Mapping[str, int], space: LabelSpace) -> nn.Module:
         """The network; `space` has vectors where words were found for the labels."""
 
-    def _dataset(
-        self, X: MultimodalArray, y: NDArray[Any] | None, windows: Mapping[str, int] | None
-    ) -> MultimodalDataset:
-        zero = self.handle_nonfinite == "zero"
-        return MultimodalDataset(X, y, windows, zero_nonfinite=zero)
-
-    def _run(self, X: MultimodalArray) -> NDArray[np.float32]:
-        """Logits of checked utterances, computed from the shortest to the longest."""
-        order = rows_by_length(X)
-        self._prepare_prediction(X)
-        self._warn_of_cut(X)
-        sorted_logits = self.net_.forward(self._dataset(X[order], None, self._n_steps))
-        logits = np.empty(tuple(sorted_logits.shape), dtype=np.float32)
-        logits[order] = sorted_logits.numpy()
-        return logits
+    def _forward(self, dataset: MultimodalDataset) -> NDArray[np.float32]:
+        return np.asarray(self.net_.forward(dataset).numpy(), dtype=np.float32)
 
     def _set_rows(self, rows: NDArray[np.float32]) -> None:
         self.net_.module_.set_label_rows(torch.from_numpy(rows))
-
-    def _prepare_prediction(self, X: MultimodalArray) -> None:
-        """Settings of the module that are read at prediction."""
 
     def _prepare_export(self) -> None:
         """Settings of the module that are written into an exported graph."""

@@ -212,11 +212,11 @@ class OnnxGraph:
         lengths32 = self.add("Cast", n_steps, to=self.onnx.TensorProto.INT32)
         time_first = self.add("Transpose", steps, perm=[1, 0, 2])
         for layer in range(lstm.num_layers - 1):
-            both = self._lstm(lstm, [f"_l{layer}"], time_first, lengths32)[0]
+            both = self._lstm(lstm, f"_l{layer}", time_first, lengths32)[0]
             side_by_side = self.add("Transpose", both, perm=[0, 2, 1, 3])
             time_first = self.add("Reshape", side_by_side, self.integers(0, 0, -1))
         top = f"_l{lstm.num_layers - 1}"
-        state = self._lstm(lstm, [top], time_first, lengths32, top=True)[1]
+        state = self._lstm(lstm, top, time_first, lengths32, top=True)[1]
         states = [self.add("Squeeze", state, self.integers(0))]
         if lstm.bidirectional:
             rows_first = self.add("Transpose", time_first, perm=[1, 0, 2])
@@ -233,12 +233,12 @@ class OnnxGraph:
         return self.add("Mul", merged, self.add("Unsqueeze", mask, self.integers(1)))
 
     def _lstm(
-        self, lstm: Any, suffixes: list[str], steps: str, lengths: str, top: bool = False
+        self, lstm: Any, suffix: str, steps: str, lengths: str, top: bool = False
     ) -> list[str]:
         """A layer; both its directions unless it is the top one."""
         both = lstm.bidirectional and not top
-        names = [suffixes[0], suffixes[0] + "_reverse"] if both else suffixes
-        weights = {name: w.detach().cpu().numpy() for name, w in lstm.named_parameters()}
+        names = [suffix, suffix + "_reverse"] if both else [suffix]
+        weights = _arrays(lstm)
 
         def stacked(kind: str) -> NDArray[Any]:
             return np.stack([_reordered(weights[kind + name]) for name in names])
@@ -257,7 +257,7 @@ class OnnxGraph:
 
     def _one_step(self, lstm: Any, suffix: str, read: str) -> str:
         """The first step from a zero state: the forget gate has nothing to do."""
-        weights = {name: w.detach().cpu().numpy() for name, w in lstm.named_parameters()}
+        weights = _arrays(lstm)
         bias = weights["bias_ih" + suffix] + weights["bias_hh" + suffix]
         gates = []
         for gate, function in ((0, "Sigmoid"), (2, "Tanh"), (3, "Sigmoid")):
@@ -285,6 +285,10 @@ class OnnxGraph:
         helper.set_model_props(model, metadata)
         self.onnx.checker.check_model(model)
         self.onnx.save(model, str(path))
+
+
+def _arrays(lstm: Any) -> dict[str, NDArray[Any]]:
+    return {name: w.detach().cpu().numpy() for name, w in lstm.named_parameters()}
 
 
 def _reordered(weight: NDArray[Any]) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .batching import MultimodalDataset, rows_by_length
 from .labels import label_recipes
 from .model_selection import unseen_threshold
 from .multimodal import MultimodalArray
@@ -31,7 +32,7 @@ Self = TypeVar("Self", bound="EmotionPredictor")
 
 
 class EmotionPredictor(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
-    """Answers from logits; a subclass computes them in ``_run``."""
+    """Answers from logits; a subclass computes them in ``_forward``."""
 
     # Whether an utterance must have every modality, and equally many steps in each.
     _needs_all_modalities: ClassVar[bool] = False
@@ -59,8 +60,8 @@ class EmotionPredictor(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
         check_is_fitted(self)
 
     @abstractmethod
-    def _run(self, X: MultimodalArray) -> NDArray[np.float32]:
-        """Logits of checked utterances."""
+    def _forward(self, dataset: MultimodalDataset) -> NDArray[np.float32]:
+        """Logits of utterances, in their order."""
 
     @abstractmethod
     def _set_rows(self, rows: NDArray[np.float32]) -> None:
@@ -244,6 +245,25 @@ class EmotionPredictor(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
     def _logits(self, X: Any) -> NDArray[np.float32]:
         self._check_fitted()
         return self._run(self._checked(X, reset=False))
+
+    def _dataset(
+        self, X: MultimodalArray, y: NDArray[Any] | None, windows: Mapping[str, int] | None
+    ) -> MultimodalDataset:
+        zero = self.handle_nonfinite == "zero"
+        return MultimodalDataset(X, y, windows, zero_nonfinite=zero)
+
+    def _run(self, X: MultimodalArray) -> NDArray[np.float32]:
+        """Logits of checked utterances, computed from the shortest to the longest."""
+        order = rows_by_length(X)
+        self._prepare_prediction(X)
+        self._warn_of_cut(X)
+        sorted_logits = self._forward(self._dataset(X[order], None, self._n_steps))
+        logits = np.empty_like(sorted_logits)
+        logits[order] = sorted_logits
+        return logits
+
+    def _prepare_prediction(self, X: MultimodalArray) -> None:
+        """Settings that are read at prediction."""
 
     def _warn_of_cut(self, X: MultimodalArray) -> None:
         for name, window in (self._n_steps or {}).items():

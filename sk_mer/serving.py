@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._optional import import_optional
-from .batching import gather_batch, rows_by_length
+from .batching import Batch, BatchIterator, MultimodalDataset
 from .labels import vectors_of
-from .multimodal import MultimodalArray
 from .onnx_export import BACKWARD_STEP, LABEL_ROWS, METADATA, lengths_name
 from .prediction import EmotionPredictor
 
@@ -131,28 +130,23 @@ class OnnxEmotionPredictor(EmotionPredictor):
         found = vectors_of(source, recipes)
         return np.stack([found[name] for name in recipes])
 
-    def _run(self, X: MultimodalArray) -> NDArray[np.float32]:
-        order = rows_by_length(X)
-        self._warn_of_cut(X)
-        logits = np.empty((len(X), len(self.labels_)), dtype=np.float32)
-        for first in range(0, len(X), _BATCH_ROWS):
-            rows = order[first : first + _BATCH_ROWS]
-            (logits[rows],) = self._session.run(None, self._feed(X[rows]))
-        return logits
+    def _forward(self, dataset: MultimodalDataset) -> NDArray[np.float32]:
+        batches = BatchIterator(dataset, _BATCH_ROWS)
+        logits = [self._session.run(None, self._feed(inputs))[0] for inputs, _ in batches]
+        return np.concatenate(logits)
 
-    def _feed(self, X: MultimodalArray) -> dict[str, NDArray[Any]]:
-        batch = gather_batch(X, self._n_steps)
+    def _feed(self, inputs: Batch) -> dict[str, NDArray[Any]]:
+        """Named arrays for the session; a modality that is absent has length 0."""
+        sequences, lengths = inputs["sequences"], inputs["lengths"]
+        n = len(next(iter(lengths.values())))
         feed: dict[str, NDArray[Any]] = {LABEL_ROWS: self._rows}
         for name, n_features in self.n_features_.items():
-            if name in X and batch["sequences"][name].shape[1]:
-                steps = np.ascontiguousarray(batch["sequences"][name].numpy())
-                if self.handle_nonfinite == "zero":
-                    np.nan_to_num(steps, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-                feed[name] = steps
-                feed[lengths_name(name)] = batch["lengths"][name].numpy()
+            if name in sequences and sequences[name].shape[1]:
+                feed[name] = np.ascontiguousarray(sequences[name].numpy())
+                feed[lengths_name(name)] = lengths[name].numpy()
             else:
-                feed[name] = np.zeros((len(X), 1, n_features), dtype=np.float32)
-                feed[lengths_name(name)] = np.zeros(len(X), dtype=np.int64)
+                feed[name] = np.zeros((n, 1, n_features), dtype=np.float32)
+                feed[lengths_name(name)] = np.zeros(n, dtype=np.int64)
         return feed
 
 

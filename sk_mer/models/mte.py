@@ -389,7 +389,7 @@ class MTEClassifier(BaseMultimodalClassifier):
         self.net_.module_.uniform_fusion = self.fusion_at_predict == "uniform"
 
     def _prepare_prediction(self, X: MultimodalArray) -> None:
-        self.net_.module_.uniform_fusion = self.fusion_at_predict == "uniform"
+        self._prepare_export()
         weights = self.modality_weights_
         only = X.modalities[0]
         if len(X.modalities) == 1 and weights.get(only, 1.0) < 0:
