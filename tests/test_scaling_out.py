@@ -83,6 +83,8 @@ LAUNCHED = """
     if accelerator.is_main_process:
         model.save(sys.argv[1])
         print(len(losses), losses[0], losses[-1])
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
 """
 
 
