@@ -269,6 +269,9 @@ class Block:
     def chunks(self) -> Iterator[tuple[int, Block]]:
         """First row and block of successive runs of rows, each of bounded size."""
         total = np.cumsum(self.lengths)
+        if len(total) and total[-1] <= _CHUNK_STEPS:
+            yield 0, self
+            return
         first = 0
         while first < len(total):
             before = total[first] - self.lengths[first]

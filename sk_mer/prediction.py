@@ -254,9 +254,11 @@ class EmotionPredictor(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _run(self, X: MultimodalArray) -> NDArray[np.float32]:
         """Logits of checked utterances, computed from the shortest to the longest."""
-        order = rows_by_length(X)
         self._prepare_prediction(X)
         self._warn_of_cut(X)
+        if len(X) == 1:
+            return self._forward(self._dataset(X, None, self._n_steps))
+        order = rows_by_length(X)
         sorted_logits = self._forward(self._dataset(X[order], None, self._n_steps))
         logits = np.empty_like(sorted_logits)
         logits[order] = sorted_logits

@@ -42,7 +42,7 @@ def test_late_fusion_is_the_equation(emotions):
         emotions.X[:5], model.decision_function(emotions.X[:5]), strict=True
     ):
         last = [
-            encoder.lstm(torch.from_numpy(utterance[name])[None])[0][0, -1]
+            encoder.lstm(torch.tensor(utterance[name])[None])[0][0, -1]
             for name, encoder in zip(module.names, module.encoders, strict=True)
         ]
         assert [len(state) for state in last] == [12, 10, 8]

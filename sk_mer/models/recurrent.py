@@ -170,7 +170,10 @@ class LastStepBiLSTM(nn.Module):
 
 def _chunks(steps: Tensor, lengths: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Rows in parts of like size, each cut to its longest row."""
-    size = math.ceil(len(lengths) / n_parts(len(lengths)))
+    count = n_parts(len(lengths))
+    if count == 1:
+        return [(steps.contiguous(), lengths)]
+    size = math.ceil(len(lengths) / count)
     pairs = zip(torch.split(steps, size, dim=1), torch.split(lengths, size), strict=True)
     return [(rows[: int(n.max())].contiguous(), n) for rows, n in pairs]
 
