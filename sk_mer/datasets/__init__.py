@@ -1,5 +1,18 @@
-"""Data to try things on."""
+"""Data to try things on, and readers of the files that this field holds."""
 
+from ._corpus import EmotionCorpus
 from ._generator import make_multimodal_emotions
+from ._joiner import add_emotion_labels, load_emotion_labels
+from ._load import load_cmu_mosei, load_iemocap, load_multimodal
+from ._safe_pickle import UnsafeFileError
 
-__all__ = ["make_multimodal_emotions"]
+__all__ = [
+    "EmotionCorpus",
+    "UnsafeFileError",
+    "add_emotion_labels",
+    "load_cmu_mosei",
+    "load_emotion_labels",
+    "load_iemocap",
+    "load_multimodal",
+    "make_multimodal_emotions",
+]

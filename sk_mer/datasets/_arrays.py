@@ -1,0 +1,84 @@
+"""Arrays that still lie in their file, read a few rows at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["CHUNK_BYTES", "FileArray", "row_chunks"]
+
+CHUNK_BYTES = 1 << 24
+
+
+@dataclass(frozen=True)
+class FileArray:
+    """An array whose bytes lie at a known place of a file, as h5py's datasets do.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    offset : int
+        Where its bytes begin.
+    dtype : dtype
+        Of a fixed size, without objects.
+    shape : tuple of int
+        Its shape.
+    fortran : bool, default=False
+        Whether the first axis varies fastest.
+    """
+
+    path: Path
+    offset: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    fortran: bool = False
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NDArray[Any]:
+        found = self._read(0, math.prod(self.shape))
+        whole = found.reshape(self.shape, order="F" if self.fortran else "C")
+        return whole if dtype is None else whole.astype(dtype)
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        start, stop, _ = rows.indices(self.shape[0])
+        if self.fortran:
+            return np.asarray(self)[start:stop]
+        width = math.prod(self.shape[1:])
+        found = self._read(start * width, (stop - start) * width)
+        return found.reshape(stop - start, *self.shape[1:])
+
+    def _read(self, first: int, count: int) -> NDArray[Any]:
+        at = self.offset + first * self.dtype.itemsize
+        return np.fromfile(self.path, self.dtype, count, offset=at)
+
+
+def row_chunks(source: Any) -> Iterator[slice]:
+    """Runs of rows that take a few megabytes each.
+
+    Parameters
+    ----------
+    source : array-like with ``shape`` and ``dtype``
+        Rows along the first axis.
+
+    Yields
+    ------
+    slice
+    """
+    row = max(1, math.prod(source.shape[1:]) * source.dtype.itemsize)
+    size = max(1, CHUNK_BYTES // row)
+    for start in range(0, source.shape[0], size):
+        yield slice(start, min(start + size, source.shape[0]))

@@ -1,0 +1,209 @@
+"""Emotion labels for the ids of MulT, MMSA and the SDK."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sk_mer import MultimodalArray
+from sk_mer.datasets import (
+    EmotionCorpus,
+    add_emotion_labels,
+    load_cmu_mosei,
+    load_emotion_labels,
+    load_multimodal,
+)
+from sk_mer.datasets._layouts import MTE_ORDER, SDK_ORDER
+
+from . import layouts
+from .layouts import content
+
+
+def truth(splits):
+    return np.concatenate([s.emotions for s in splits.values()])
+
+
+def test_mult_by_interval(tmp_path):
+    splits = content()
+    labels = layouts.write_labels_csd(tmp_path / "labels.csd", splits)
+    data = load_multimodal(layouts.write_mult(tmp_path / "x", splits))
+    joined = add_emotion_labels(data, labels)
+    assert tuple(joined.y.columns) == SDK_ORDER
+    np.testing.assert_array_equal(joined.y, truth(splits))
+    np.testing.assert_array_equal(joined.sentiment, data.sentiment)
+    assert set(joined.matched_by) == {"interval"}
+    assert len(joined.unmatched) == 0
+    assert "happy" not in data.y  # what was given stays as it was
+    mosei = load_cmu_mosei(tmp_path / "x", labels)
+    assert tuple(mosei.y.columns) == MTE_ORDER
+
+
+def test_mmsa_by_number(tmp_path):
+    splits = content()
+    labels = layouts.write_labels_csd(tmp_path / "labels.csd", splits)
+    joined = add_emotion_labels(
+        load_multimodal(layouts.write_mmsa(tmp_path / "x", splits)), labels
+    )
+    np.testing.assert_array_equal(joined.y, truth(splits))
+    assert set(joined.matched_by) == {"index"}
+
+
+def test_sdk_ids(tmp_path):
+    splits = content()
+    labels = layouts.write_labels_csd(tmp_path / "labels.csd", splits)
+    named = {
+        k: {
+            **{m: s.dense(m, 20) for m in layouts.SIZES},
+            "labels": s.sentiment,
+            "id": [f"{v}[{i}]" for v, i in zip(s.videos, s.index)],
+        }
+        for k, s in splits.items()
+    }
+    data = load_multimodal(layouts._dump(tmp_path / "x", named))
+    np.testing.assert_array_equal(add_emotion_labels(data, labels).y, truth(splits))
+
+
+def test_rounded_times_and_strangers(tmp_path):
+    splits = content()
+    labels = layouts.write_labels_csd(tmp_path / "labels.csd", splits)
+    splits["train"].intervals[0] += 0.004
+    splits["train"].intervals[1] += 3
+    splits["test"].videos[0] = "another"
+    data = load_multimodal(layouts.write_mult(tmp_path / "x", splits))
+    with pytest.warns(UserWarning, match=r"2 of 13 utterances were left out: 1 of other"):
+        joined = add_emotion_labels(data, labels)
+    assert joined.unmatched["row"].tolist() == [1, 9]
+    assert joined.unmatched["why"].tolist() == [
+        "without that segment in the label file",
+        "of other videos",
+    ]
+    kept = np.delete(np.arange(13), [1, 9])
+    np.testing.assert_array_equal(joined.y, truth(splits)[kept])
+    np.testing.assert_array_equal(joined.X[1]["text"], data.X[2]["text"])
+    assert joined.summary().loc["utterances", "all"] == 11
+
+
+def test_duplicates_are_refused(tmp_path):
+    splits = content()
+    labels = layouts.write_labels_csd(tmp_path / "labels.csd", splits)
+    table = load_emotion_labels(labels)
+    data = load_multimodal(layouts.write_mult(tmp_path / "x", splits))
+    twice = pd.concat([table, table.iloc[[0]]])
+    with pytest.raises(
+        ValueError, match=r"2 segments occur more than once in the label file"
+    ):
+        add_emotion_labels(data, twice)
+    with pytest.warns(UserWarning, match="1 twice in the label file"):
+        assert len(add_emotion_labels(data, twice, duplicates="drop").X) == 12
+    doubled = data.take([0, 0, 1, 2])
+    with pytest.raises(ValueError, match=r"2 segments occur more than once in the data"):
+        add_emotion_labels(doubled, table)
+    with pytest.warns(UserWarning, match="2 twice in the data"):
+        assert len(add_emotion_labels(doubled, table, duplicates="drop").X) == 2
+
+
+def test_what_cannot_be_joined(tmp_path):
+    splits = content()
+    labels = layouts.write_labels_csd(tmp_path / "labels.csd", splits)
+    nameless = load_multimodal(layouts.write_iemocap_four(tmp_path / "x", splits))
+    with pytest.raises(ValueError, match="have no ids"):
+        add_emotion_labels(nameless, labels)
+    data = load_multimodal(layouts.write_mult(tmp_path / "y", splits))
+    with pytest.raises(ValueError, match="expected 'raise' or 'drop'"):
+        add_emotion_labels(data, labels, duplicates="keep")
+    other = load_emotion_labels(labels).assign(video="a", start=np.arange(13))
+    with pytest.raises(
+        ValueError, match=r"None of the 13 utterances .* different data sets"
+    ):
+        add_emotion_labels(data, other)
+    with pytest.raises(ValueError, match="no emotions, only sentiment"):
+        add_emotion_labels(data, load_emotion_labels(labels).iloc[:, :5])
+    with pytest.raises(FileNotFoundError, match="No label file at"):
+        add_emotion_labels(data, tmp_path / "absent.csd")
+    audio = {"v": (np.ones((2, 74)), np.ones((2, 2)))}
+    audio = layouts.write_csd(tmp_path / "audio.csd", "COVAREP", audio)
+    with pytest.raises(ValueError, match=r"audio.csd has 74 columns and no names for them"):
+        load_emotion_labels(audio)
+
+
+def test_the_older_file_of_six_columns(tmp_path):
+    splits = content()
+    sequences = {v: (a[:, 1:], t) for v, (a, t) in layouts.label_sequences(splits).items()}
+    path = layouts.write_csd(tmp_path / "labels.csd", "Emotion Labels", sequences)
+    assert tuple(load_emotion_labels(path).columns[4:]) == SDK_ORDER
+
+
+def mosei_sized(seed=0):
+    """23,259 segments of 3,293 videos with their labels, as a table."""
+    rng = np.random.default_rng(seed)
+    video = np.sort(np.concatenate([np.arange(3293), rng.integers(0, 3293, 23259 - 3293)]))
+    index = np.arange(23259) - np.searchsorted(video, video)
+    start = np.round(index * 9 + rng.random(23259) * 3, 3)
+    table = pd.DataFrame({"video": [f"v{k:05d}_x" for k in video], "index": index})
+    table["start"], table["end"] = start, np.round(start + 1 + rng.random(23259) * 4, 3)
+    intensities = rng.integers(0, 4, (23259, 7)) * (rng.random((23259, 7)) < 0.4)
+    return pd.concat(
+        [table, pd.DataFrame(intensities, columns=["sentiment", *SDK_ORDER])], axis=1
+    )
+
+
+def test_mosei_sized_and_exact(tmp_path):
+    table = mosei_sized()
+    rng = np.random.default_rng(1)
+    order = rng.permutation(len(table))
+    shuffled = table.iloc[order].reset_index(drop=True)
+    sequences = {
+        video: (rows.iloc[:, 4:].to_numpy(float), rows[["start", "end"]].to_numpy())
+        for video, rows in table.groupby("video", sort=False)
+    }
+    path = layouts.write_csd(tmp_path / "l.csd", "All Labels", sequences)
+    n, gone, twice = len(table), 500, 40
+    data = EmotionCorpus(
+        X=MultimodalArray(text=np.ones((n + twice, 1))),
+        y=None,
+        sentiment=None,
+        ids=np.arange(n + twice).astype(str),
+        groups=np.append(shuffled["video"], shuffled["video"][:twice]).astype(object),
+        split=np.full(n + twice, "train"),
+        intervals=np.concatenate(
+            [shuffled[["start", "end"]], shuffled[["start", "end"]][:twice]]
+        ),
+        index=np.full(n + twice, -1),
+        sentences=None,
+        layout="generated",
+        facts={},
+    )
+    data["groups"][-gone - twice : -twice] = "missing"
+    begun = time.perf_counter()
+    with pytest.warns(UserWarning, match=r"580 of 23299 .*: 500 of other videos, 80 twice"):
+        joined = add_emotion_labels(data, path, duplicates="drop")
+    took = time.perf_counter() - begun
+    expected = shuffled.iloc[twice : n - gone][list(SDK_ORDER)].to_numpy() > 0
+    np.testing.assert_array_equal(joined.y, expected)
+    assert took < 20  # benchmarks/data.py measures it; this only catches a wrong order
+
+
+def test_real_segments(real_data, tmp_path):
+    """Times and videos of CMU-MOSEI itself; its labels are one a segment there."""
+    rows = pd.read_csv(real_data / "mosei_labels" / "CMU_MOSEI_Labels.csv")
+    rows = rows[rows["split"] < 3]
+    labels = np.eye(6)[rows["label6"]]
+    sequences = {}
+    for video, place in rows.groupby("file").indices.items():
+        part = rows.iloc[place]
+        values = np.column_stack([np.zeros(len(part)), labels[place]])
+        sequences[video] = values, part[["start", "end"]].to_numpy()
+    path = layouts.write_csd(tmp_path / "l.csd", "All Labels", sequences)
+    table = load_emotion_labels(path)
+    assert len(table) == len(rows) == 22_860
+    data = EmotionCorpus(
+        X=MultimodalArray(text=np.ones((len(rows), 1))),
+        y=None, sentiment=None, ids=rows["file"].to_numpy(), groups=rows["file"].to_numpy(),
+        split=rows["split"].to_numpy().astype(str), index=np.full(len(rows), -1),
+        intervals=rows[["start", "end"]].to_numpy(), sentences=None, layout="csv", facts={},
+    )  # fmt: skip
+    joined = add_emotion_labels(data, path, duplicates="drop")
+    np.testing.assert_array_equal(joined.y.to_numpy(), labels[: len(joined.y)])
