@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -203,6 +204,10 @@ class Block:
     def steps(self) -> NDArray[Any]:
         return self._frames(self._used())
 
+    def raw_steps(self) -> NDArray[Any]:
+        """The steps as they are stored: frames, or row numbers of the table."""
+        return self.values[self._used()]
+
     def compact(self) -> Block:
         values = np.array(self.values[self._used()])
         starts = np.cumsum(self.lengths) - self.lengths
@@ -224,7 +229,7 @@ class Block:
         windows = {block._window_if_full() for block in blocks}
         table = blocks[0].table
         if table is not None and all(block.table is table for block in blocks):
-            ids = np.concatenate([block.values[block._used()] for block in blocks])
+            ids = np.concatenate([block.raw_steps() for block in blocks])
             return cls.from_ids(name, ids, lengths, table)
         values = np.concatenate([block.steps() for block in blocks])
         joined = cls.from_flat(name, values, lengths)
@@ -265,6 +270,7 @@ class Block:
             out[...] = source[place]
         if not inside.all():
             out[~inside] = 0
+        give_back_pages(source)
 
     def chunks(self) -> Iterator[tuple[int, Block]]:
         """First row and block of successive runs of rows, each of bounded size."""
@@ -278,6 +284,7 @@ class Block:
             stop = int(np.searchsorted(total, before + _CHUNK_STEPS, side="right"))
             stop = max(stop, first + 1)
             yield first, self.take(slice(first, stop))
+            give_back_pages(self.values)
             first = stop
 
     def nonfinite(self) -> tuple[int, int]:
@@ -328,6 +335,22 @@ class Block:
         if self.table is not None:
             text += f", from {len(self.table)} vectors"
         return text if self.dtype == np.float32 else f"{text}, float16"
+
+
+def give_back_pages(values: NDArray[Any]) -> None:
+    """Let the system have the pages of a memory map that were read.
+
+    They stay in its cache as long as there is room, but no longer count as ours, so that
+    data larger than the memory can be trained on. Writable maps keep their pages:
+    private ones hold changes that are nowhere else.
+    """
+    if values.flags.writeable or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    base: Any = values
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 def _as_rows(data: Any) -> Sequence[Any] | None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._blocks import Block
+from ._container_files import read_blocks, write_blocks
 from ._rows import position, row_index, row_key
 
 __all__ = ["MultimodalArray"]
@@ -482,6 +485,66 @@ class MultimodalArray:
         return cls._from_blocks(
             {m: Block.concatenate(m, [a._blocks[m] for a in arrays]) for m in names}
         )
+
+    def to_disk(self, folder: str | os.PathLike[str]) -> None:
+        """Write the utterances as plain files that can be mapped into memory.
+
+        Parameters
+        ----------
+        folder : path
+            New, or empty. It receives a ``.npy`` file of values and one of lengths for
+            each modality, and ``container.json``.
+
+        Raises
+        ------
+        FileExistsError
+            If the folder is not empty.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from sk_mer import MultimodalArray
+        >>> X = MultimodalArray(text=np.eye(3))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     X.to_disk(folder)
+        ...     MultimodalArray.from_disk(folder, mmap=False)
+        MultimodalArray of 3 utterances
+          text  3 features, 1 step
+        """
+        write_blocks(self._blocks, Path(folder))
+
+    @classmethod
+    def from_disk(
+        cls, folder: str | os.PathLike[str], *, mmap: bool = True
+    ) -> MultimodalArray:
+        """Open utterances that :meth:`to_disk` wrote.
+
+        Parameters
+        ----------
+        folder : path
+            Where they lie.
+        mmap : bool, default=True
+            Whether the values stay in their files and are read as they are needed;
+            otherwise all of them are read now.
+
+        Returns
+        -------
+        MultimodalArray
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such folder.
+        ValueError
+            If a file is missing or damaged, or of another version.
+
+        Notes
+        -----
+        What was read of a memory map is given back to the system after each batch, so
+        that the memory of a process stays far below the size of its data.
+        """
+        return cls._from_blocks(_same_rows(read_blocks(Path(folder), mmap)))
 
     def trim_padding(self, *, keep_empty: bool = False) -> MultimodalArray:
         """Leave out all-zero steps at either end of dense arrays.
