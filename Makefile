@@ -7,7 +7,7 @@ DATA ?=
 OUTPUT ?= bench_output
 SHELL := bash
 
-.PHONY: demo test lint types docs bench clean
+.PHONY: demo test lint types docs bench fuzz clean
 .DEFAULT_GOAL := help
 
 help:  ## Show the targets
@@ -53,9 +53,13 @@ docs: $(VENV)/.docs  ## Build the pages; a warning is an error
 bench: $(VENV)/.test  ## Measure speed and memory as ratios; OUTPUT=folder for the tables
 	@mkdir -p $(OUTPUT)
 	$(BIN)/python benchmarks/engine.py --output $(OUTPUT) $(ARGS)
-	set -o pipefail; for what in serving workers memory precision label_vectors; do \
+	set -o pipefail; for what in serving workers memory precision label_vectors data; do \
 	  $(BIN)/python benchmarks/$$what.py | tee $(OUTPUT)/bench_$$what.txt || exit 1; \
 	done
+
+fuzz: $(VENV)/.test  ## Damage thousands of files and read them
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	$(BIN)/python tests/fuzz_readers.py $(ARGS)
 
 clean:  ## Remove what the targets made
 	rm -rf $(VENV) docs/_build docs/auto_examples docs/generated demo_output bench_output

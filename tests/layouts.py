@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sk_mer import MultimodalArray
+from sk_mer.datasets import EmotionCorpus
 from sk_mer.datasets._layouts import IEMOCAP_NINE, MTE_ORDER, SDK_ORDER
 
 SIZES = {"text": 300, "audio": 74, "vision": 35}
@@ -330,3 +332,20 @@ def write_sdk_folder(folder, splits):
     }
     write_csd(folder / "CMU_MOSEI_TimestampedWords.csd", "words", words)
     return folder
+
+
+def corpus_of(rows, *, keep_index=False):
+    """A corpus with the ids of a table of segments and one feature."""
+    return EmotionCorpus(
+        X=MultimodalArray(text=np.ones((len(rows), 1))),
+        y=None,
+        sentiment=None,
+        ids=np.arange(len(rows)).astype(str),
+        groups=rows["video"].to_numpy(dtype=object),
+        split=np.full(len(rows), "train"),
+        intervals=rows[["start", "end"]].to_numpy(float),
+        index=rows["index"].to_numpy() if keep_index else np.full(len(rows), -1),
+        sentences=None,
+        layout="generated",
+        facts={},
+    )

@@ -8,9 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sk_mer import MultimodalArray
 from sk_mer.datasets import (
-    EmotionCorpus,
     add_emotion_labels,
     load_cmu_mosei,
     load_emotion_labels,
@@ -161,21 +159,7 @@ def test_mosei_sized_and_exact(tmp_path):
     }
     path = layouts.write_csd(tmp_path / "l.csd", "All Labels", sequences)
     n, gone, twice = len(table), 500, 40
-    data = EmotionCorpus(
-        X=MultimodalArray(text=np.ones((n + twice, 1))),
-        y=None,
-        sentiment=None,
-        ids=np.arange(n + twice).astype(str),
-        groups=np.append(shuffled["video"], shuffled["video"][:twice]).astype(object),
-        split=np.full(n + twice, "train"),
-        intervals=np.concatenate(
-            [shuffled[["start", "end"]], shuffled[["start", "end"]][:twice]]
-        ),
-        index=np.full(n + twice, -1),
-        sentences=None,
-        layout="generated",
-        facts={},
-    )
+    data = layouts.corpus_of(pd.concat([shuffled, shuffled[:twice]]))
     data["groups"][-gone - twice : -twice] = "missing"
     begun = time.perf_counter()
     with pytest.warns(UserWarning, match=r"580 of 23299 .*: 500 of other videos, 80 twice"):
@@ -199,11 +183,6 @@ def test_real_segments(real_data, tmp_path):
     path = layouts.write_csd(tmp_path / "l.csd", "All Labels", sequences)
     table = load_emotion_labels(path)
     assert len(table) == len(rows) == 22_860
-    data = EmotionCorpus(
-        X=MultimodalArray(text=np.ones((len(rows), 1))),
-        y=None, sentiment=None, ids=rows["file"].to_numpy(), groups=rows["file"].to_numpy(),
-        split=rows["split"].to_numpy().astype(str), index=np.full(len(rows), -1),
-        intervals=rows[["start", "end"]].to_numpy(), sentences=None, layout="csv", facts={},
-    )  # fmt: skip
+    data = layouts.corpus_of(rows.rename(columns={"file": "video"}))
     joined = add_emotion_labels(data, path, duplicates="drop")
     np.testing.assert_array_equal(joined.y.to_numpy(), labels[: len(joined.y)])

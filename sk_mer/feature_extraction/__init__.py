@@ -1,5 +1,16 @@
-"""From raw recordings to sequences of features."""
+"""From raw sentences, sound files and tables of faces to sequences."""
 
+from .alignment import align_to_words
+from .audio import AcousticSequences
+from .columns import ModalityColumns
 from .text import WordVectorSequences, tokenize
+from .vision import ActionUnitSequences
 
-__all__ = ["WordVectorSequences", "tokenize"]
+__all__ = [
+    "AcousticSequences",
+    "ActionUnitSequences",
+    "ModalityColumns",
+    "WordVectorSequences",
+    "align_to_words",
+    "tokenize",
+]

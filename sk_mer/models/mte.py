@@ -342,7 +342,9 @@ class MTEClassifier(BaseMultimodalClassifier):
         self.net_params = net_params
 
     def _make_module(self, n_features: Mapping[str, int], space: LabelSpace) -> nn.Module:
-        sizes = resolve_hidden_sizes(self.hidden_sizes, [_WORD_SPACE, *n_features])
+        sizes = resolve_hidden_sizes(
+            self.hidden_sizes, list(dict.fromkeys([_WORD_SPACE, *n_features]))
+        )
         learned = space.vectors is None
         if space.vectors is None:
             vectors = (

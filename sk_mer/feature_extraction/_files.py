@@ -1,0 +1,205 @@
+"""What transformers of recordings share: many files, some of them bad."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from abc import ABCMeta, abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from .._optional import import_optional
+from ..multimodal import MultimodalArray
+
+__all__ = ["FileSequences"]
+
+Sequences = list["NDArray[np.float32] | None"]
+
+
+class FileSequences(  # type: ignore[call-arg]
+    TransformerMixin, BaseEstimator, auto_wrap_output_keys=None, metaclass=ABCMeta
+):
+    """Turn files into sequences, one file an utterance.
+
+    A subclass says in ``_settings`` what its result depends on and computes it in the
+    function that ``_reader`` returns, which runs in worker processes.
+    """
+
+    modality: str
+    on_error: str
+    memory: Any
+    n_jobs: int | None
+    progress: bool
+    columns_: list[str]
+
+    @abstractmethod
+    def _reader(self) -> Any:
+        """A function of a path and the settings that gives ``(n_steps, n_features)``."""
+
+    @abstractmethod
+    def _settings(self) -> dict[str, Any]:
+        """What the result depends on besides the file."""
+
+    @abstractmethod
+    def _find_columns(self, paths: Sequence[Path]) -> list[str]:
+        """Names of the features."""
+
+    def fit(self, X: Iterable[Any], y: Any = None) -> FileSequences:
+        """Learn the names of the features.
+
+        Parameters
+        ----------
+        X : iterable of path
+            Files; None where an utterance has none.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter is unknown or no file is there.
+        """
+        if self.on_error not in ("raise", "skip"):
+            raise ValueError(f"on_error={self.on_error!r}; expected 'raise' or 'skip'.")
+        paths = [path for path in _paths(X) if path is not None]
+        if not paths:
+            raise ValueError(
+                f"{type(self).__name__} was given no file at all; expected one path an "
+                "utterance, None where there is none."
+            )
+        self.columns_ = self._find_columns(paths)
+        return self
+
+    def transform(self, X: Iterable[Any]) -> MultimodalArray:
+        """Read the files.
+
+        Parameters
+        ----------
+        X : iterable of path
+            Files; None where an utterance has none.
+
+        Returns
+        -------
+        MultimodalArray
+            With one modality; an utterance without a file, or with one that was
+            skipped, has no steps.
+
+        Raises
+        ------
+        NotFittedError
+            If the transformer is not fitted.
+        ValueError
+            If a file cannot be read and ``on_error="raise"``.
+
+        Warns
+        -----
+        UserWarning
+            If files were skipped, with their number.
+        """
+        check_is_fitted(self)
+        return MultimodalArray({self.modality: self._read_all(_paths(X))})
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """Names of the features of a step.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of str
+        """
+        check_is_fitted(self)
+        return np.asarray(self.columns_, dtype=object)
+
+    def _read_all(self, paths: Sequence[Path | None]) -> Sequences:
+        read = joblib.Memory(self.memory, verbose=0).cache(_read_one)
+        settings = self._settings()
+        tasks = [
+            joblib.delayed(read)(self._reader(), str(path), _stamp(path), settings)
+            for path in paths
+            if path is not None
+        ]
+        found = joblib.Parallel(n_jobs=self.n_jobs, return_as="generator")(tasks)
+        if self.progress:
+            tqdm = import_optional("tqdm", "progress=True", "progress").tqdm
+            found = tqdm(found, total=len(tasks), desc=self.modality, unit="file")
+        results = iter(list(found))
+        empty = np.zeros((0, len(self.columns_)), dtype=np.float32)
+        rows: Sequences = []
+        failed: dict[str, str] = {}
+        for path in paths:
+            steps, fault = next(results) if path is not None else (None, "")
+            if fault:
+                failed[str(path)] = fault
+            rows.append(empty if steps is None else steps)
+        self._report(failed, sum(path is not None for path in paths))
+        return rows
+
+    def _report(self, failed: dict[str, str], n_files: int) -> None:
+        if not failed:
+            return
+        first, fault = next(iter(failed.items()))
+        if self.on_error == "raise":
+            raise ValueError(
+                f"{first}: {fault}. {len(failed)} of {n_files} files cannot be read; mend "
+                "them, or give on_error='skip' to go on without them."
+            )
+        warnings.warn(
+            f"{len(failed)} of {n_files} files cannot be read and count as missing; the "
+            f"first is {first}: {fault}.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _paths(X: Any) -> list[Path | None]:
+    if isinstance(X, (str, os.PathLike)):
+        raise TypeError("One path was given; expected a list of paths.")
+    return [None if _absent(path) else Path(path) for path in X]
+
+
+def _absent(path: Any) -> bool:
+    if isinstance(path, (str, os.PathLike)):
+        return not str(path)
+    return path is None or bool(pd.isna(path))
+
+
+def _stamp(path: Path | None) -> tuple[int, int]:
+    """Size and time of change: a file that was changed is read anew."""
+    if path is None or not path.is_file():
+        return 0, 0
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def _read_one(
+    reader: Any, path: str, stamp: tuple[int, int], settings: dict[str, Any]
+) -> tuple[NDArray[np.float32] | None, str]:
+    """The steps of one file, or why there are none."""
+    if not Path(path).is_file():
+        return None, "there is no such file"
+    try:
+        steps = np.ascontiguousarray(reader(path, **settings), dtype=np.float32)
+    except ImportError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        return None, reason[:300] or type(error).__name__
+    if not np.isfinite(steps).all():
+        return None, "its features are not finite"
+    return steps, ""
