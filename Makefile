@@ -7,11 +7,11 @@ DATA ?=
 OUTPUT ?= bench_output
 SHELL := bash
 
-.PHONY: demo test lint types docs bench fuzz clean
+.PHONY: demo test lint types docs bench bench-fewshot fuzz clean
 .DEFAULT_GOAL := help
 
 help:  ## Show the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 # torch goes first, by itself: a later request for "torch" is then already met.
 $(BIN)/python: constraints.txt
@@ -36,6 +36,7 @@ $(VENV)/.docs: $(VENV)/.demo
 	@touch $@
 
 demo: $(VENV)/.demo  ## Train MTE and ask for unseen emotions; DATA=folder for real data
+	$(if $(DATA),$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[audio]')
 	$(BIN)/python examples/demo $(if $(DATA),--data $(DATA)) $(ARGS)
 
 test: $(VENV)/.test  ## Run the tests with coverage
@@ -56,6 +57,9 @@ bench: $(VENV)/.test  ## Measure speed and memory as ratios; OUTPUT=folder for t
 	set -o pipefail; for what in serving workers memory precision label_vectors data; do \
 	  $(BIN)/python benchmarks/$$what.py | tee $(OUTPUT)/bench_$$what.txt || exit 1; \
 	done
+
+bench-fewshot: $(VENV)/.test  ## Learn new emotions from a few samples; DATA=folder too
+	$(BIN)/python benchmarks/fewshot.py $(if $(DATA),--data $(DATA)) --output $(OUTPUT) $(ARGS)
 
 fuzz: $(VENV)/.test  ## Damage thousands of files and read them
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'

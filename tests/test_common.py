@@ -18,7 +18,12 @@ from sklearn.utils.estimator_checks import (
 import sk_mer
 from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier
 from sk_mer.accelerated import AcceleratedNet
-from sk_mer.feature_extraction import WordVectorSequences
+from sk_mer.feature_extraction import (
+    AcousticSequences,
+    ActionUnitSequences,
+    ModalityColumns,
+    WordVectorSequences,
+)
 from sk_mer.net import MultimodalNet
 from sk_mer.preprocessing import MultimodalScaler, SegmentStatistics, SilenceTrimmer
 from sk_mer.serving import OnnxEmotionPredictor
@@ -30,6 +35,9 @@ CHECKED = [*CLASSIFIERS, *TRANSFORMERS]
 # check the same conventions.
 NOT_CHECKED = {
     WordVectorSequences: "takes sentences and needs word vectors; the checks give matrices",
+    AcousticSequences: "takes sound files; the checks give matrices",
+    ActionUnitSequences: "takes tables of faces as files; the checks give matrices",
+    ModalityColumns: "takes a DataFrame of sentences and files; the checks give matrices",
     MultimodalNet: "skorch's net, which the classifiers wrap and users do not fit",
     AcceleratedNet: "the same, for several devices",
     OnnxEmotionPredictor: "reads an exported model; there is nothing to fit",

@@ -26,3 +26,42 @@ def test_demo(tmp_path):
     assert table.loc["EF-LSTM", unseen].mean() == pytest.approx(0.5, abs=0.15)
     assert table.loc["LF-LSTM", "seen AUC"] > 0.9
     assert set(table.loc["all-no"].dropna()) == {0.5}
+
+
+def test_demo_on_your_own_recordings(tmp_path):
+    """The folder that README describes, with clips that are synthesised here."""
+    from .test_recordings import VECTORS, recordings
+
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    table = recordings(folder)
+    for path, sentence in zip(table["file"], table["sentence"]):
+        Path(path).with_suffix(".txt").write_text(sentence)
+    table["file"] = [Path(path).name for path in table["file"]]
+    table["speaker"] = [f"s{i % 6}" for i in range(len(table))]
+    table.drop(columns="sentence").to_csv(folder / "recordings.csv", index=False)
+    lines = [" ".join([word, *map(str, row)]) for word, row in VECTORS.items()]
+    (folder / "glove.txt").write_text("\n".join(lines) + "\n")
+    command = [
+        sys.executable,
+        DEMO,
+        "--output",
+        tmp_path,
+        "--data",
+        folder,
+        "--ask",
+        "calm",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "speakers who were not trained on" in done.stdout
+    scores = pd.read_csv(tmp_path / "recordings_scores.csv", index_col=0)
+    assert (scores["AUC"] > 0.9).all()
+    asked = pd.read_csv(tmp_path / "recordings_zero_shot.csv", index_col=0)
+    assert asked.columns.tolist() == ["calm"]
+    low = (table["sad"] == 1).to_numpy()
+    assert asked["calm"].to_numpy()[low].mean() > asked["calm"].to_numpy()[~low].mean()
+    (folder / "glove.txt").unlink()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "Word vectors are needed" in done.stderr

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from sk_mer.datasets import UnsafeFileError, load_multimodal
+from sk_mer.datasets import UnsafeFileError, load_emotion_labels, load_multimodal
 from sk_mer.datasets._arrays import FileArray
 from sk_mer.datasets._files import read_npz, read_torch
 from sk_mer.datasets._safe_pickle import read_pickle
@@ -263,3 +263,13 @@ def test_hdf5_that_reads_other_files(tmp_path, way):
             file.create_virtual_dataset("d1", layout)
     with pytest.raises(UnsafeFileError, match="lies in another file"):
         load_multimodal(folder)
+
+
+def test_a_csd_whose_root_is_another_file(tmp_path):
+    import h5py
+
+    labels = layouts.write_labels_csd(tmp_path / "labels.csd", content())
+    with h5py.File(tmp_path / "x.csd", "w") as file:
+        file["All Labels"] = h5py.ExternalLink(str(labels), "All Labels")
+    with pytest.raises(UnsafeFileError, match="lies in another file"):
+        load_emotion_labels(tmp_path / "x.csd")

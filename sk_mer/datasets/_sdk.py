@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ._files import checked_dataset, open_hdf5
+from ._files import open_hdf5, whole_dataset
 from ._layouts import SDK_ORDER, Fault, Part, named_columns, parse_ids
 
 __all__ = ["is_csd", "read_label_csd", "sdk_folder"]
@@ -99,11 +99,14 @@ def read_label_csd(path: Path) -> pd.DataFrame:
 
 
 def _sequence(data: Any, key: str, path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    group = data.get(key)
+    try:
+        group = data[key]
+    except KeyError:
+        raise Fault(f"{path.name} has no sequence {key!r} in its data") from None
     if not hasattr(group, "keys"):
-        raise Fault(f"{path.name} has no sequence {key!r} in its data")
-    values = np.asarray(checked_dataset(group, "features", path))
-    seconds = np.asarray(checked_dataset(group, "intervals", path), dtype=np.float64)
+        raise Fault(f"{path.name}, {key!r} holds no features and intervals")
+    values = whole_dataset(group, "features", path)
+    seconds = whole_dataset(group, "intervals", path).astype(np.float64)
     if values.ndim != 2 or seconds.shape != (len(values), 2):
         raise Fault(
             f"{path.name}, {key!r} has features of shape {values.shape} and intervals of "

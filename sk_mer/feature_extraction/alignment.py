@@ -112,7 +112,8 @@ def _means(
         if not len(frames):
             means.append(np.zeros((0, X.n_features[name]), dtype=np.float32))
             continue
-        seconds = np.arange(len(frames)) / clock if np.isscalar(clock) else clock[row]
+        rate = clock if isinstance(clock, (int, float)) else None
+        seconds = np.arange(len(frames)) / rate if rate else np.asarray(clock[row])
         if len(seconds) != len(frames):
             raise ValueError(
                 f"Row {row} has {len(seconds)} times for {len(frames)} steps of {name!r}."

@@ -165,7 +165,7 @@ def _mfcc(path: str, sampling_rate: int, hop: float) -> NDArray[Any]:
         librosa.feature.spectral_centroid(**about),
         librosa.feature.spectral_rolloff(**about),
     ]
-    return np.concatenate(rows).T
+    return np.asarray(np.concatenate(rows).T)
 
 
 def _smile(feature_set: str) -> Any:
@@ -179,4 +179,6 @@ def _smile(feature_set: str) -> Any:
 def _opensmile(path: str, sampling_rate: int, feature_set: str) -> NDArray[Any]:
     samples = _samples(path, sampling_rate)
     found = _smile(feature_set).process_signal(samples, sampling_rate)
-    return np.nan_to_num(found.to_numpy())  # NaN where a clip is too short for a window
+    return np.asarray(
+        np.nan_to_num(found.to_numpy())
+    )  # NaN where a clip is too short for a window
