@@ -17,6 +17,7 @@ from torch import nn
 from ._sklearn_callbacks import CallbackSupportMixin
 from .batching import MultimodalDataset, rows_by_length
 from .fitted import FittedMultimodalClassifier
+from .incremental import IncrementalMixin
 from .labels import LabelSpace, resolve_label_space
 from .model_selection import given_thresholds, tune_thresholds, validation_split
 from .multimodal import MultimodalArray
@@ -47,7 +48,9 @@ _HISTORY = ("epoch", "train_loss", "valid_loss", "valid_weighted_accuracy", "dur
 Part = tuple[MultimodalArray, Targets]
 
 
-class BaseMultimodalClassifier(CallbackSupportMixin, FittedMultimodalClassifier):
+class BaseMultimodalClassifier(
+    CallbackSupportMixin, IncrementalMixin, FittedMultimodalClassifier
+):
     """Common part of the classifiers; a system adds its module and its parameters.
 
     A subclass states its parameters in ``__init__``, builds its network in
@@ -82,6 +85,10 @@ class BaseMultimodalClassifier(CallbackSupportMixin, FittedMultimodalClassifier)
         "handle_nonfinite": [StrOptions({"error", "zero"})],
         "device": [str],
         "precision": [StrOptions({"fp32", "bf16"})],
+        "continual": [StrOptions({"gem", "agem", "joint", "finetune", "replay"})],
+        "memory_size": [Interval(Integral, 1, None, closed="left"), None],
+        "memory_strength": [Interval(Real, 0, None, closed="left")],
+        "store_memory": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
         "net_params": [Mapping, None],
@@ -175,15 +182,28 @@ class BaseMultimodalClassifier(CallbackSupportMixin, FittedMultimodalClassifier)
         TypeError
             If X is sparse, complex or of an unknown form.
         """
+        return self._fit(X, y, None, groups=groups, X_val=X_val, y_val=y_val)
+
+    def _fit(
+        self: Self,
+        X: Any,
+        y: Any,
+        labels: Any,
+        *,
+        groups: ArrayLike | None = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
+        labels = self.labels if labels is None else labels
         check_device(self.device)
         check_precision(self.precision, self.device)
         check_net_params(self.net_params)
         check_accelerator(self.net_params, self.random_state)
         data = self._checked(X, reset=True)
-        targets = check_targets(y, self.labels, len(data))
+        targets = check_targets(y, labels, len(data))
         space = LabelSpace(targets.names)
         if self._uses_label_vectors:
-            space = resolve_label_space(targets.names, self.labels, self.label_vectors)
+            space = resolve_label_space(targets.names, labels, self.label_vectors)
         rng = check_random_state(self.random_state)
         train, valid = self._split(data, targets, groups, X_val, y_val, rng)
         thresholds = self._thresholds_before_tuning(targets, valid)
@@ -197,10 +217,7 @@ class BaseMultimodalClassifier(CallbackSupportMixin, FittedMultimodalClassifier)
                 module, criterion, train, valid, windows, thresholds, seed
             )
         self.net_ = net
-        self.history_ = [
-            {key: row[key] for key in row if key in _HISTORY}
-            for row in whole_epochs(history)
-        ]
+        self.history_ = self._kept_history(whole_epochs(history))
         self.n_iter_ = len(self.history_)
         self.n_features_ = data.n_features
         self.modalities_ = list(data.modalities)
@@ -212,7 +229,12 @@ class BaseMultimodalClassifier(CallbackSupportMixin, FittedMultimodalClassifier)
         self._seen_rows = module.label_rows()  # type: ignore[operator]
         self._seen_thresholds = self._tuned(thresholds, valid)
         self._speak_of(space.names, self._seen_rows)
+        self._start_memory(train[0], train[1], rng)
         return self
+
+    @staticmethod
+    def _kept_history(epochs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{key: row[key] for key in row if key in _HISTORY} for row in epochs]
 
     def _train(
         self,

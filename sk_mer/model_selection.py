@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import GroupShuffleSplit
+from sklearn.utils import _safe_indexing, check_random_state
 
 from .metrics import weighted_accuracies
 
-__all__ = ["tune_thresholds", "validation_split"]
+__all__ = ["few_shot_split", "tune_thresholds", "validation_split"]
 
 DEFAULT_THRESHOLD = 0.5
 
@@ -169,3 +171,75 @@ def unseen_threshold(threshold: Any, name: Any) -> float:
     if isinstance(threshold, Mapping):
         return float(threshold.get(name, DEFAULT_THRESHOLD))
     return float(threshold) if isinstance(threshold, Real) else DEFAULT_THRESHOLD
+
+
+def few_shot_split(
+    X: Any,
+    y: Any,
+    label: Any,
+    *,
+    fraction: float = 0.01,
+    n_shots: int | None = None,
+    random_state: Any = None,
+) -> tuple[Any, Any, Any, Any]:
+    """Draw a handful of samples of an emotion: so many positives, as many negatives.
+
+    Parameters
+    ----------
+    X : indexable of n rows
+        Utterances.
+    y : DataFrame of shape (n, n_labels)
+        Columns of 0 and 1.
+    label : object
+        The emotion, a column of `y`.
+    fraction : float, default=0.01
+        Share of its positives to draw, rounded up; the MTE paper takes 1 %.
+    n_shots : int, optional
+        Positives to draw instead.
+    random_state : int, RandomState or None, default=None
+        Seeds the draw.
+
+    Returns
+    -------
+    X_few, X_rest, y_few, y_rest
+        The rows drawn, with all their labels, and all others, as
+        :func:`sklearn.model_selection.train_test_split` gives them.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, or too few rows of either kind.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sk_mer.model_selection import few_shot_split
+    >>> y = pd.DataFrame({"surprise": np.arange(100) < 20})
+    >>> X_few, X_rest, y_few, y_rest = few_shot_split(np.eye(100), y, "surprise", n_shots=3)
+    >>> len(X_few), int(y_few["surprise"].sum()), len(X_rest)
+    (6, 3, 94)
+    """
+    if label not in getattr(y, "columns", ()):
+        raise ValueError(
+            f"y has no column {label!r}; give a DataFrame with a column for each emotion."
+        )
+    if n_shots is None and not 0 < fraction <= 1:
+        raise ValueError(f"fraction={fraction!r} was given; expected more than 0, up to 1.")
+    yes = np.asarray(y[label]).astype(bool)
+    n = math.ceil(fraction * yes.sum()) if n_shots is None else n_shots
+    fewest = int(min(yes.sum(), (~yes).sum()))
+    if not 1 <= n <= fewest:
+        raise ValueError(
+            f"{n} positives and as many negatives of {label!r} were asked for, but there "
+            f"are {int(yes.sum())} and {int((~yes).sum())}."
+        )
+    rng = check_random_state(random_state)
+    drawn = [rng.choice(np.flatnonzero(kind), n, replace=False) for kind in (yes, ~yes)]
+    few = np.sort(np.concatenate(drawn))
+    rest = np.setdiff1d(np.arange(len(yes)), few)
+    both = (few, rest)
+    return (  # type: ignore[return-value]
+        *(_safe_indexing(X, rows) for rows in both),
+        *(_safe_indexing(y, rows) for rows in both),
+    )

@@ -163,6 +163,7 @@ def _add_gradient(weight: Tensor, grads: Sequence[Tensor | None]) -> None:
 
 def _shares(criterion: nn.Module, targets: Sequence[Tensor]) -> list[float] | None:
     """What the mean loss of each part counts in that of the batch; None: unknown."""
+    criterion = getattr(criterion, "inner", criterion)  # of the labels that are known
     if type(criterion) not in _PLAIN_MEANS or criterion.reduction != "mean":
         return None
     counts = [float(len(y)) for y in targets]

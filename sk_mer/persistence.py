@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from .continual import EpisodicMemory
 from .labels import is_keyed_vectors
 from .training import check_device, check_precision
 
@@ -22,6 +23,7 @@ __all__ = ["load", "load_estimator", "save_estimator"]
 _FORMAT = "sk_mer"
 _VERSION = 1
 # Fitted state that is not JSON, or is rebuilt from the rest.
+_MEMORY = "memory_"
 _REBUILT = {"net_", "_skl_callbacks"}
 _LEFT_OUT = object()
 
@@ -78,7 +80,7 @@ def save_estimator(estimator: Any, path: Path) -> None:
     fitted = {
         name: value
         for name, value in vars(estimator).items()
-        if name not in params and name not in _REBUILT
+        if name not in params and name not in _REBUILT and name != _MEMORY
     }
     header = {
         "version": _VERSION,
@@ -86,6 +88,9 @@ def save_estimator(estimator: Any, path: Path) -> None:
         "params": {name: writer.plain(value, name) for name, value in params.items()},
         "fitted": {name: writer.plain(value, name) for name, value in fitted.items()},
     }
+    if estimator.store_memory and hasattr(estimator, _MEMORY):
+        held = getattr(estimator, _MEMORY).to_plain()
+        header["memory"] = writer.plain(held, "the memory")
     for name, tensor in estimator.net_.module_.state_dict().items():
         writer.tensors[f"module/{name}"] = tensor.detach().cpu().contiguous()
     save_file(writer.tensors, str(path), metadata={_FORMAT: json.dumps(header)})
@@ -117,6 +122,9 @@ def _rebuilt(
         if name.startswith("module/")
     }
     estimator._restore_net(state)
+    if "memory" in header:
+        held = EpisodicMemory.from_plain(reader.value(header["memory"]))
+        setattr(estimator, _MEMORY, held)
     return estimator
 
 

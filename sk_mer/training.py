@@ -184,6 +184,7 @@ def train_net(
     seed: int,
     thresholds: NDArray[np.float64] | None,
     context: Any,
+    step: Callback | None = None,
 ) -> tuple[NeuralNet, History]:
     """Train a module; the net that comes back predicts and holds no data.
 
@@ -201,6 +202,8 @@ def train_net(
         See :class:`ValidationWeightedAccuracy`.
     context : CallbackContext
         scikit-learn's, for progress.
+    step : Callback, optional
+        What changes gradients before they are clipped.
 
     Returns
     -------
@@ -212,6 +215,7 @@ def train_net(
     callbacks = [
         *_scoring(valid, thresholds),
         ("progress", EpochProgress(estimator, context)),
+        *([] if step is None else [("continual", step)]),
         ("clip", GradientClipping(estimator.clip_norm)),
         (
             "plateau",

@@ -48,8 +48,8 @@ class _LinearHead(nn.Module):
         rows = torch.cat([self.head.weight, self.head.bias[:, None]], dim=1)
         return rows.detach().cpu().numpy().copy()
 
-    def set_label_rows(self, rows: Tensor) -> None:
-        """Score the labels of these rows from now on."""
+    def set_label_rows(self, rows: Tensor, learn: bool = True) -> None:
+        """Score the labels of these rows from now on; a head always learns."""
         rows = rows.to(self.head.weight)
         n_weights = rows.shape[1] - 1
         # Not drawn at random first, which would move torch's global random state.
@@ -195,6 +195,10 @@ class _LSTMFusionClassifier(BaseMultimodalClassifier):
         handle_nonfinite: str = "error",
         device: str = "cpu",
         precision: str = "fp32",
+        continual: str = "gem",
+        memory_size: int | None = 256,
+        memory_strength: float = 0.01,
+        store_memory: bool = False,
         random_state: Any = None,
         verbose: int = 0,
         net_params: dict[str, Any] | None = None,
@@ -220,6 +224,10 @@ class _LSTMFusionClassifier(BaseMultimodalClassifier):
         self.handle_nonfinite = handle_nonfinite
         self.device = device
         self.precision = precision
+        self.continual = continual
+        self.memory_size = memory_size
+        self.memory_strength = memory_strength
+        self.store_memory = store_memory
         self.random_state = random_state
         self.verbose = verbose
         self.net_params = net_params
@@ -236,8 +244,13 @@ class _LSTMFusionClassifier(BaseMultimodalClassifier):
     def _unseen_rows(self, recipes: Mapping[Any, Any]) -> NDArray[np.float32]:
         if self.unseen_labels == "error":
             return super()._unseen_rows(recipes)
+        return self._rows_of_new(recipes, check_random_state(self.random_state))
+
+    def _rows_of_new(
+        self, recipes: Mapping[Any, Any], rng: np.random.RandomState
+    ) -> NDArray[np.float32]:
         n_weights = self._seen_rows.shape[1] - 1
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        seed = rng.randint(np.iinfo(np.int32).max)
         # The range that torch draws a new linear layer from.
         return (
             np.random.default_rng(seed)
@@ -304,6 +317,17 @@ class EFLSTMClassifier(_LSTMFusionClassifier):
     precision : {"fp32", "bf16"}, default="fp32"
         Matrix products in float32, or in bfloat16 where the device has units for it:
         faster, with two to three significant digits in each product.
+    continual : {"gem", "agem", "joint", "replay", "finetune"}, default="gem"
+        How ``partial_fit`` keeps what was learned before: by projecting gradients
+        (Gradient Episodic Memory, or its cheap variant A-GEM), by steps on source data
+        in between, by adding the gradient of the memory, or not at all.
+    memory_size : int or None, default=256
+        Utterances of all past tasks together that are kept for that; None keeps all.
+    memory_strength : float, default=0.01
+        With ``"gem"``, how much a step is pulled back towards each past task when it
+        would harm one of them.
+    store_memory : bool, default=False
+        Whether these utterances travel with pickle, joblib and ``save``.
     random_state : int, RandomState or None, default=None
         Seeds weights, batches, dropout and the validation draw.
     verbose : int, default=0
@@ -337,6 +361,12 @@ class EFLSTMClassifier(_LSTMFusionClassifier):
         Losses and validation weighted accuracy of each epoch.
     n_iter_ : int
         Epochs run.
+    continual_report_ : list of dict
+        For each call of ``partial_fit`` after the first: scores of each label before
+        and after, violations met, mean angle in degrees between gradients before and
+        after their projection.
+    memory_ : EpisodicMemory
+        What is kept of past tasks, unless ``continual="finetune"``.
     net_ : skorch.NeuralNet
         The fitted net, trimmed for prediction.
     n_features_in_ : int
@@ -425,6 +455,17 @@ class LFLSTMClassifier(_LSTMFusionClassifier):
     precision : {"fp32", "bf16"}, default="fp32"
         Matrix products in float32, or in bfloat16 where the device has units for it:
         faster, with two to three significant digits in each product.
+    continual : {"gem", "agem", "joint", "replay", "finetune"}, default="gem"
+        How ``partial_fit`` keeps what was learned before: by projecting gradients
+        (Gradient Episodic Memory, or its cheap variant A-GEM), by steps on source data
+        in between, by adding the gradient of the memory, or not at all.
+    memory_size : int or None, default=256
+        Utterances of all past tasks together that are kept for that; None keeps all.
+    memory_strength : float, default=0.01
+        With ``"gem"``, how much a step is pulled back towards each past task when it
+        would harm one of them.
+    store_memory : bool, default=False
+        Whether these utterances travel with pickle, joblib and ``save``.
     random_state : int, RandomState or None, default=None
         Seeds weights, batches, dropout and the validation draw.
     verbose : int, default=0
@@ -458,6 +499,12 @@ class LFLSTMClassifier(_LSTMFusionClassifier):
         Losses and validation weighted accuracy of each epoch.
     n_iter_ : int
         Epochs run.
+    continual_report_ : list of dict
+        For each call of ``partial_fit`` after the first: scores of each label before
+        and after, violations met, mean angle in degrees between gradients before and
+        after their projection.
+    memory_ : EpisodicMemory
+        What is kept of past tasks, unless ``continual="finetune"``.
     net_ : skorch.NeuralNet
         The fitted net, trimmed for prediction.
     n_features_in_ : int

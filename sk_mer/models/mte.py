@@ -147,11 +147,11 @@ class MTEModule(nn.Module):
         """A copy of the label vectors."""
         return self.label_vectors.detach().cpu().numpy().copy()
 
-    def set_label_rows(self, rows: Tensor) -> None:
-        """Score these labels from now on."""
+    def set_label_rows(self, rows: Tensor, learn: bool = False) -> None:
+        """Score these labels from now on; `learn` lets training change the rows."""
         # A clone has torch's own memory alignment, on which BLAS's rounding depends.
         rows = rows.to(self.label_vectors).clone()
-        self.label_vectors = nn.Parameter(rows, requires_grad=False)
+        self.label_vectors = nn.Parameter(rows, requires_grad=learn)
 
 
 class MTEClassifier(BaseMultimodalClassifier):
@@ -219,6 +219,17 @@ class MTEClassifier(BaseMultimodalClassifier):
     precision : {"fp32", "bf16"}, default="fp32"
         Matrix products in float32, or in bfloat16 where the device has units for it:
         faster, with two to three significant digits in each product.
+    continual : {"gem", "agem", "joint", "replay", "finetune"}, default="gem"
+        How ``partial_fit`` keeps what was learned before: by projecting gradients
+        (Gradient Episodic Memory, or its cheap variant A-GEM), by steps on source data
+        in between, by adding the gradient of the memory, or not at all.
+    memory_size : int or None, default=256
+        Utterances of all past tasks together that are kept for that; None keeps all.
+    memory_strength : float, default=0.01
+        With ``"gem"``, how much a step is pulled back towards each past task when it
+        would harm one of them.
+    store_memory : bool, default=False
+        Whether these utterances travel with pickle, joblib and ``save``.
     random_state : int, RandomState or None, default=None
         Seeds weights, batches, dropout and the validation draw.
     verbose : int, default=0
@@ -253,6 +264,12 @@ class MTEClassifier(BaseMultimodalClassifier):
         Losses and validation weighted accuracy of each epoch.
     n_iter_ : int
         Epochs run.
+    continual_report_ : list of dict
+        For each call of ``partial_fit`` after the first: scores of each label before
+        and after, violations met, mean angle in degrees between gradients before and
+        after their projection.
+    memory_ : EpisodicMemory
+        What is kept of past tasks, unless ``continual="finetune"``.
     net_ : skorch.NeuralNet
         The fitted net, trimmed for prediction.
     n_features_in_ : int
@@ -313,6 +330,10 @@ class MTEClassifier(BaseMultimodalClassifier):
         handle_nonfinite: str = "error",
         device: str = "cpu",
         precision: str = "fp32",
+        continual: str = "gem",
+        memory_size: int | None = 256,
+        memory_strength: float = 0.01,
+        store_memory: bool = False,
         random_state: Any = None,
         verbose: int = 0,
         net_params: dict[str, Any] | None = None,
@@ -337,6 +358,10 @@ class MTEClassifier(BaseMultimodalClassifier):
         self.handle_nonfinite = handle_nonfinite
         self.device = device
         self.precision = precision
+        self.continual = continual
+        self.memory_size = memory_size
+        self.memory_strength = memory_strength
+        self.store_memory = store_memory
         self.random_state = random_state
         self.verbose = verbose
         self.net_params = net_params

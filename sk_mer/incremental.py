@@ -1,0 +1,443 @@
+"""New emotions from a few samples: ``partial_fit`` and its account of itself."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+from sklearn.base import _fit_context
+from sklearn.utils import check_random_state
+from torch import nn
+
+from .batching import MultimodalDataset, rows_by_length
+from .continual import EpisodicMemory, KnownLabelsLoss, MemoryStep, SourceStep
+from .labels import label_recipes
+from .metrics import weighted_accuracies
+from .model_selection import unseen_threshold
+from .multimodal import MultimodalArray
+from .net import prediction_net
+from .training import forked_seed, make_criterion, train_net, whole_epochs
+from .validation import Targets, quoted, to_indicators
+
+__all__ = ["IncrementalMixin"]
+
+Self = TypeVar("Self", bound="IncrementalMixin")
+# Rows of a step on all source data: what the MTE authors' code draws.
+_SOURCE_ROWS = 5120
+
+
+class IncrementalMixin:
+    """``partial_fit`` for the classifiers: each call is a task."""
+
+    continual: str
+    memory_size: int | None
+    memory_strength: float
+    store_memory: bool
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def partial_fit(
+        self: Self,
+        X: Any,
+        y: Any,
+        labels: Any = None,
+        *,
+        classes: ArrayLike | None = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
+        """Learn from further utterances, new emotions among them, and keep the old ones.
+
+        The first call on an estimator that is not fitted is a `fit`. Each later call
+        trains the network on from where it is, in the way that `continual` says.
+
+        Parameters
+        ----------
+        X : like in `fit`
+            Utterances; a handful will do.
+        y : DataFrame or array-like of shape (n, n_labels) or (n,)
+            Columns of 0 and 1, or one class a row. A DataFrame may have some of the
+            labels only, old or new: what it lacks is not trained.
+        labels : sequence or mapping, optional
+            Names of all labels from now on: the old ones and any new ones, in the order
+            of the columns of `y` where it is an array. A mapping gives a name the word,
+            words or vector that it stands for.
+        classes : array-like, optional
+            Classes that may come, for a one-dimensional `y`; others are refused.
+        X_val, y_val : like `X` and `y`, optional
+            Validation data with all labels: the epoch with the best mean weighted
+            accuracy is kept, and ``continual_report_`` speaks of these rows. Without
+            them all epochs are run, and it speaks of the training rows.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If data or labels do not fit, or a memory is needed and there is none;
+            nothing has been changed then.
+
+        Notes
+        -----
+        Learning rate, batch size and epochs are those of the estimator; for a handful
+        of samples the MTE authors take ``lr=1e-4`` and ``batch_size=8``, and a fresh
+        optimizer as here. What is stored is a function of `random_state`.
+
+        References
+        ----------
+        Lopez-Paz and Ranzato, Gradient Episodic Memory for Continual Learning, NeurIPS
+        2017; section 4.2 of arXiv 2009.09629.
+        """
+        estimator: Any = self
+        if not hasattr(self, "net_"):
+            return estimator._fit(X, y, labels, X_val=X_val, y_val=y_val)  # type: ignore[no-any-return]
+        data = estimator._checked(X, reset=False)
+        task = _Task(estimator, y, labels, classes, len(data))
+        rows = _all_rows(estimator, task)
+        rng = check_random_state(estimator.random_state)
+        memory = _memory_of(estimator, len(task.names), rng)
+        seed = int(rng.randint(np.iinfo(np.int32).max))
+        thresholds = _thresholds(estimator, task)
+        valid = _validation(estimator, task, X_val, y_val)
+        with forked_seed(seed, estimator.device):
+            module = copy.deepcopy(estimator.net_.module_)
+            module.set_label_rows(torch.from_numpy(rows), learn=not estimator._has_vectors)
+            shown = valid or (data, task.encoded, task.columns)
+            before = _scores(estimator, module, shown, thresholds)
+            step = _step(estimator, memory, rng)
+            net, history = _train(
+                estimator, module, task, data, valid, thresholds, seed, step
+            )
+        after = _scores(estimator, net.module_, shown, thresholds)
+        _learned(estimator, task, net, history, thresholds)
+        if estimator.continual != "finetune":
+            _remember(estimator, memory, task, data, rng)
+        estimator.continual_report_.append(
+            _report(task, before, after, step, shown is valid)
+        )
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
+        if not self.store_memory:
+            state.pop("memory_", None)
+        return state
+
+    def _start_memory(
+        self, X: MultimodalArray, targets: Targets, rng: np.random.RandomState
+    ) -> None:
+        """Remember the task of ``fit``."""
+        self.continual_report_: list[dict[str, Any]] = []
+        self.__dict__.pop("memory_", None)
+        if self.continual != "finetune":
+            columns = tuple(range(len(targets.names)))
+            self.memory_ = EpisodicMemory(self.memory_size)
+            self.memory_.add(X, targets.encoded, columns, rng)
+
+    def _rows_of_new(
+        self, recipes: Mapping[Any, Any], rng: np.random.RandomState
+    ) -> NDArray[np.float32]:
+        """Where the rows of new labels begin."""
+        return self._unseen_rows(recipes)  # type: ignore[attr-defined, no-any-return]
+
+
+class _Task:
+    """What a call brings: targets over all labels, and which of these it tells about."""
+
+    def __init__(
+        self, estimator: Any, y: Any, labels: Any, classes: Any, n_rows: int
+    ) -> None:
+        old = list(estimator._seen_names)
+        given = None if labels is None else label_recipes(labels)
+        array = np.asarray(y)
+        if array.ndim == 0 or len(array) != n_rows:
+            raise ValueError(
+                f"y has {len(array) if array.ndim else 0} rows but X has {n_rows} "
+                "utterances, inconsistent numbers of samples."
+            )
+        if (array.ndim == 2) != estimator.multilabel_:
+            raise ValueError(
+                f"y has {array.ndim} dimensions; expected "
+                f"{2 if estimator.multilabel_ else 1}, as in fit."
+            )
+        if given is not None and not set(old) <= set(given):
+            raise ValueError(
+                f"labels leave out {quoted(n for n in old if n not in given)}, which the "
+                "model knows; name all labels, old and new. To ask for some only, use "
+                "set_labels afterwards."
+            )
+        if array.ndim == 2:
+            told = self._columns(y, array, given, old)
+        else:
+            told = self._classes(array, classes, given)
+        new = [name for name in [*(given or ()), *told] if name not in old]
+        new = list(dict.fromkeys(new))
+        self.names = (*old, *new)
+        self.new = {name: (given or label_recipes(new))[name] for name in new}
+        place = {name: k for k, name in enumerate(self.names)}
+        self.columns = tuple(place[name] for name in told)
+        if array.ndim == 1:
+            self.columns = tuple(range(len(self.names)))
+            self.encoded = np.array([place[value] for value in array.tolist()])
+            return
+        values = np.asarray(y[told]) if hasattr(y, "columns") else array
+        task = Targets(tuple(told), np.zeros(values.shape, np.float32))
+        self.encoded = np.zeros((len(values), len(self.names)), dtype=np.float32)
+        self.encoded[:, list(self.columns)] = task.encode(values, len(values)).encoded
+        self._refuse_one_sided(new, place)
+
+    @staticmethod
+    def _columns(y: Any, array: NDArray[Any], given: Any, old: list[Any]) -> list[Any]:
+        if hasattr(y, "columns"):
+            columns = list(y.columns)
+            extra = [name for name in columns if given is not None and name not in given]
+            if extra:
+                raise ValueError(f"y has the columns {quoted(extra)}, which labels lack.")
+            return columns
+        names = old if given is None else list(given)
+        if array.shape[1] != len(names):
+            raise ValueError(
+                f"y has {array.shape[1]} columns for the {len(names)} labels "
+                f"{quoted(names)}; name new ones in labels, or give a DataFrame."
+            )
+        return names
+
+    @staticmethod
+    def _classes(array: NDArray[Any], classes: Any, given: Any) -> list[Any]:
+        found = sorted(set(array.tolist()), key=str)
+        allowed = None if classes is None else np.asarray(classes).tolist()
+        allowed = list(given) if allowed is None and given is not None else allowed
+        extra = [name for name in found if allowed is not None and name not in allowed]
+        if extra:
+            raise ValueError(f"y holds {quoted(extra)}, which is not among the classes.")
+        return found
+
+    def _refuse_one_sided(self, new: list[Any], place: Mapping[Any, int]) -> None:
+        for name in new:
+            if place[name] not in self.columns:
+                continue
+            column = self.encoded[:, place[name]]
+            if column.min() == column.max():
+                has, lacks = ("1", "negatives") if column[0] else ("0", "positives")
+                raise ValueError(
+                    f"The new label {name!r} is {has} in all {len(column)} rows; give "
+                    f"{lacks} too, such as few_shot_split draws."
+                )
+
+
+def _all_rows(estimator: Any, task: _Task) -> NDArray[np.float32]:
+    """The label table with the rows of new labels; made before anything is changed."""
+    if not task.new:
+        return np.array(estimator._seen_rows)
+    rng = check_random_state(estimator.random_state)
+    rows = estimator._rows_of_new(task.new, rng)
+    return np.concatenate([estimator._seen_rows, rows]).astype(np.float32)
+
+
+def _memory_of(estimator: Any, n_labels: int, rng: np.random.RandomState) -> EpisodicMemory:
+    """A memory of past tasks that can be changed without harm to the estimator."""
+    if estimator.continual == "finetune":
+        return EpisodicMemory(0)
+    memory = copy.copy(getattr(estimator, "memory_", EpisodicMemory(0)))
+    memory.episodes = [copy.copy(episode) for episode in memory.episodes]
+    if not len(memory):
+        wanted = "source data" if estimator.continual == "joint" else "a memory"
+        raise ValueError(
+            f"continual={estimator.continual!r} needs {wanted} of what was learned before, "
+            "but this estimator has none: fit it with that setting, and with "
+            "store_memory=True where it is pickled or saved; or set continual='finetune'."
+        )
+    memory.size = estimator.memory_size
+    memory.widen(n_labels)
+    if memory.size is not None and len(memory) > memory.size:
+        memory.shrink(rng)
+    n_seen = sum(episode.n_seen for episode in memory.episodes)
+    if memory.size is not None and memory.size > n_seen:
+        warnings.warn(
+            f"memory_size={memory.size} was asked for, but past tasks had {n_seen} "
+            "utterances; all of them are kept.",
+            UserWarning,
+            stacklevel=4,
+        )
+    return memory
+
+
+def _thresholds(estimator: Any, task: _Task) -> NDArray[np.float64]:
+    others = [unseen_threshold(estimator.threshold, name) for name in task.new]
+    return np.concatenate([estimator._seen_thresholds, others])
+
+
+Rows = tuple[MultimodalArray, NDArray[Any], tuple[int, ...]]
+
+
+def _validation(estimator: Any, task: _Task, X_val: Any, y_val: Any) -> Rows | None:
+    """Validation rows with all labels."""
+    if (X_val is None) != (y_val is None):
+        raise ValueError("Only one of X_val and y_val was given; give both or none.")
+    if X_val is None:
+        return None
+    data = estimator._checked(X_val, reset=False)
+    missing = [n for n in task.names if hasattr(y_val, "columns") and n not in y_val]
+    if missing:
+        raise ValueError(f"y_val lacks {quoted(missing)}; it must have all labels.")
+    targets = Targets(task.names, task.encoded).encode(y_val, len(data))
+    return data, targets.encoded, tuple(range(len(task.names)))
+
+
+def _loss(estimator: Any, encoded: Any, columns: Any, names: Any) -> KnownLabelsLoss:
+    told = encoded[:, list(columns)] if encoded.ndim == 2 else encoded
+    weight = estimator.pos_weight
+    if not isinstance(weight, (str, Mapping)) and weight is not None:
+        weight = dict(zip(names, np.ravel(weight).tolist(), strict=False))
+    known = tuple(names[k] for k in columns)
+    return KnownLabelsLoss(make_criterion(told, known, weight), columns)
+
+
+def _step(estimator: Any, memory: EpisodicMemory, rng: np.random.RandomState) -> Any:
+    """The callback that brings the memory into each step; None to fine-tune."""
+    if estimator.continual == "finetune":
+        return None
+    names = range(max(max(e.columns) for e in memory.episodes) + 1)
+    losses = [_loss(estimator, e.encoded, e.columns, names) for e in memory.episodes]
+
+    def batches() -> list[tuple[Any, nn.Module]]:
+        found: list[tuple[Any, nn.Module]] = []
+        for episode, loss in zip(memory.episodes, losses, strict=True):
+            dataset = estimator._dataset(episode.X, episode.encoded, estimator._n_steps)
+            rows = np.arange(len(episode.X))
+            if memory.size is None and len(rows) > _SOURCE_ROWS:
+                rows = rng.choice(rows, _SOURCE_ROWS, replace=False)
+            found.append((dataset.batch(rows), loss))
+        return found
+
+    if estimator.continual == "joint":
+        return SourceStep(batches)
+    return MemoryStep(batches, estimator.memory_strength, estimator.continual)
+
+
+def _train(
+    estimator: Any,
+    module: nn.Module,
+    task: _Task,
+    data: MultimodalArray,
+    valid: Rows | None,
+    thresholds: NDArray[np.float64],
+    seed: int,
+    step: Any,
+) -> Any:
+    def dataset(X: MultimodalArray, encoded: NDArray[Any]) -> MultimodalDataset:
+        return estimator._dataset(X, encoded, estimator._n_steps)  # type: ignore[no-any-return]
+
+    held_out = None
+    if valid is not None:
+        order = rows_by_length(valid[0])
+        held_out = dataset(valid[0][order], valid[1][order])
+    context = estimator._init_callback_context(max_subtasks=estimator.max_epochs)
+    shown = {"estimator": estimator, "X": data, "y": task.encoded}
+    context.call_on_fit_task_begin(**shown)
+    trained = train_net(
+        estimator,
+        module,
+        _loss(estimator, task.encoded, task.columns, task.names),
+        dataset(data, task.encoded),
+        held_out,
+        seed=seed,
+        thresholds=thresholds if estimator.multilabel_ else None,
+        context=context,
+        step=step,
+    )
+    context.call_on_fit_task_end(**shown)
+    return trained
+
+
+def _learned(
+    estimator: Any, task: _Task, net: Any, history: Any, thresholds: NDArray[np.float64]
+) -> None:
+    """Take over what was trained."""
+    epochs = whole_epochs(history)
+    estimator.net_ = net
+    kept = estimator._kept_history(epochs)
+    estimator.history_ = [*estimator.history_, *kept]
+    estimator.n_iter_ += len(epochs)
+    estimator._seen_names = task.names
+    estimator._seen_rows = net.module_.label_rows()
+    estimator._seen_thresholds = thresholds
+    estimator._speak_of(task.names, estimator._seen_rows)
+
+
+def _remember(
+    estimator: Any,
+    memory: EpisodicMemory,
+    task: _Task,
+    data: MultimodalArray,
+    rng: np.random.RandomState,
+) -> None:
+    """Keep rows of this task: a new episode where it has another set of labels."""
+    if memory.episodes[-1].columns == task.columns:
+        memory.extend(data, task.encoded, rng)
+    else:
+        memory.add(data, task.encoded, task.columns, rng)
+    estimator.memory_ = memory
+
+
+def _scores(
+    estimator: Any, module: nn.Module, rows: Rows, thresholds: NDArray[np.float64]
+) -> dict[str, list[float]]:
+    """Weighted accuracy and AUC of each label; NaN where the rows cannot tell."""
+    X, encoded, columns = rows
+    net = prediction_net(estimator, module)
+    logits = net.forward(estimator._dataset(X, None, estimator._n_steps)).numpy()
+    n_labels = logits.shape[1]
+    truth = to_indicators(encoded, n_labels)
+    if estimator.multilabel_:
+        guess = expit(logits) > thresholds
+    else:
+        guess = to_indicators(logits.argmax(axis=1), n_labels)
+    told = np.isin(np.arange(n_labels), columns)
+    accuracy = np.where(told, weighted_accuracies(truth, guess), np.nan)
+    auc = [_auc(truth[:, k], logits[:, k]) if told[k] else np.nan for k in range(n_labels)]
+    return {"weighted_accuracy": accuracy.tolist(), "auc": auc}
+
+
+def _auc(truth: NDArray[np.bool_], score: NDArray[Any]) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    if truth.all() or not truth.any():
+        return float("nan")
+    return float(roc_auc_score(truth, score))
+
+
+def _report(
+    task: _Task, before: Any, after: Any, step: Any, validated: bool
+) -> dict[str, Any]:
+    """What a task brought and took, as plain values."""
+    cosines = getattr(step, "cosines_", [])
+    cosine = np.clip(np.mean(cosines), -1, 1) if cosines else 1.0
+    new = np.isin(np.array(task.names, dtype=object), list(task.new))
+    change = np.subtract(after["weighted_accuracy"], before["weighted_accuracy"])
+    ahead = np.subtract(before["weighted_accuracy"], 0.5)
+    return {
+        "labels": list(task.names),
+        "new": list(task.new),
+        "rows": "validation" if validated else "training",
+        **{f"{name}_before": values for name, values in before.items()},
+        **{f"{name}_after": values for name, values in after.items()},
+        "backward_transfer": _mean(change[~new]),
+        "forward_transfer": _mean(ahead[new]),
+        "n_steps": getattr(step, "n_steps_", 0),
+        "n_violations": getattr(step, "n_violations_", 0),
+        "n_fallbacks": getattr(step, "n_fallbacks_", 0),
+        "mean_angle": float(np.degrees(np.arccos(cosine))),
+    }
+
+
+def _mean(values: NDArray[Any]) -> float:
+    kept = values[~np.isnan(values)]
+    return float(kept.mean()) if len(kept) else float("nan")

@@ -1,0 +1,536 @@
+"""Gradient Episodic Memory: the algebra, the memory, and what an estimator makes of it."""
+
+from __future__ import annotations
+
+import copy
+import time
+import warnings
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.optimize import minimize
+
+import sk_mer
+from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier, MultimodalArray
+from sk_mer.continual import (
+    EpisodicMemory,
+    MemoryStep,
+    dual_weights,
+    project_gradient,
+    stratified_rows,
+)
+from sk_mer.inspection import ContinualReportDisplay
+from sk_mer.model_selection import few_shot_split
+
+RIDGE = 1e-3
+
+
+# The algebra: oracle 6.
+
+
+def problem(n_memories, seed, n_weights=40):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=n_weights), rng.normal(size=(n_memories, n_weights))
+
+
+def generic_solution(gram, products, margin):
+    """The same problem by a solver for bounded functions, polished by its equations."""
+    P = gram + RIDGE * np.eye(len(products))
+    found = minimize(
+        lambda v: v @ P @ v / 2 + products @ v,
+        np.full(len(products), margin + 1.0),
+        jac=lambda v: P @ v + products,
+        bounds=[(margin, None)] * len(products),
+        method="L-BFGS-B",
+        options={"ftol": 1e-16, "gtol": 1e-12, "maxiter": 10_000},
+    ).x
+    free = found > margin + 1e-7
+    v = np.full(len(products), float(margin))
+    v[free] = np.linalg.solve(
+        P[np.ix_(free, free)], -products[free] - P[np.ix_(free, ~free)] @ v[~free]
+    )
+    assert (v[free] >= margin).all()
+    assert ((P @ v + products)[~free] >= -1e-9).all()  # so it is the optimum
+    return v
+
+
+@pytest.mark.parametrize("n_memories", [1, 2, 5, 10])
+@pytest.mark.parametrize("margin", [0.0, 0.01, 0.5])
+def test_dual_weights_are_the_optimum(n_memories, margin):
+    for seed in range(20):
+        g, G = problem(n_memories, seed)
+        gram, products = G @ G.T, G @ g
+        found = dual_weights(gram, products, margin, RIDGE)
+        np.testing.assert_allclose(
+            found, generic_solution(gram, products, margin), rtol=1e-9, atol=1e-12
+        )
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.3])
+def test_closed_form_is_least_squares(margin):
+    """One memory, and the same one beside a memory that is at right angles to all."""
+    for seed in range(20):
+        g, G = problem(1, seed)
+        alone = dual_weights(G @ G.T, G @ g, margin, RIDGE)
+        gram = np.diag([float((G @ G.T)[0, 0]), 1.0])
+        both = dual_weights(gram, np.array([float((G @ g)[0]), 0.0]), margin, RIDGE)
+        np.testing.assert_allclose(both[0], alone[0], rtol=1e-9)
+
+
+def project(g, G, **how):
+    return project_gradient(torch.tensor(g), [torch.tensor(row) for row in G], **how)
+
+
+def test_no_violation_no_change():
+    g, G = problem(3, 0)
+    G = G * np.sign(G @ g)[:, None]
+    found = project(g, G, margin=0.5)
+    np.testing.assert_array_equal(found.gradient, g)
+    assert not found.violated
+    assert found.cosine == 1
+
+
+def test_what_projection_reaches():
+    g, G = problem(1, 3)
+    G = -G * np.sign(G @ g)[:, None]
+    found = project(g, G)
+    ridge = RIDGE * float(G[0] @ G[0])
+    v = dual_weights(G @ G.T, G @ g, 0.0, ridge)
+    np.testing.assert_allclose(found.gradient.numpy() @ G[0], -ridge * v[0], rtol=1e-6)
+    products = [
+        float(project(g, G, margin=m).gradient @ torch.tensor(G[0])) for m in (0, 1, 2)
+    ]
+    assert products == sorted(products)
+    assert products[2] > products[1]
+    cosine = found.gradient.numpy() @ g / np.linalg.norm(g) / found.gradient.norm().item()
+    assert found.cosine == pytest.approx(cosine)
+
+
+def test_every_memory_is_guarded():
+    for seed in range(30):
+        g, G = problem(5, seed, n_weights=8)
+        after = G @ project(g, G).gradient.numpy()
+        assert (after > -0.05 * np.abs(G @ g).max()).all()
+
+
+def test_agem_guards_the_mean():
+    g, G = problem(4, 1)
+    if G.mean(axis=0) @ g > 0:
+        g = -g
+    found = project(g, G, average=True)
+    m = G.mean(axis=0)
+    np.testing.assert_allclose(found.gradient, g - (g @ m) / (m @ m) * m, rtol=1e-9)
+
+
+@pytest.mark.parametrize("average", [True, False])
+def test_zeros_and_numbers_that_are_none(average):
+    g, G = problem(2, 0)
+    np.testing.assert_array_equal(
+        project(g, np.zeros((2, 40)), average=average).gradient, g
+    )
+    some = project(g, np.stack([np.zeros(40), -g]), average=average)
+    assert float(some.gradient.norm()) < 1e-2
+    bad = project(g, np.stack([G[0], np.full(40, np.inf)]), average=average)
+    np.testing.assert_array_equal(bad.gradient, g)
+    assert not bad.usable
+
+
+# The memory.
+
+
+def test_every_label_keeps_positives(rng):
+    y = rng.random((2000, 6)) < [0.5, 0.3, 0.2, 0.1, 0.01, 0.005]
+    for seed in range(10):
+        rows = stratified_rows(y, 64, np.random.RandomState(seed))
+        assert len(rows) == 64 == len(set(rows.tolist()))
+        assert (y[rows].sum(axis=0) >= 5).all()
+    assert stratified_rows(y, 5000, np.random.RandomState(0)).tolist() == list(range(2000))
+    few = stratified_rows(y, 3, np.random.RandomState(0))
+    assert len(few) == 3
+
+
+def test_shares_shrink_and_sum_up_to_the_size(rng):
+    memory = EpisodicMemory(50)
+    for k in range(12):
+        X = MultimodalArray(text=rng.normal(size=(30, 3, 2)))
+        memory.add(X, np.eye(2)[rng.integers(0, 2, 30)], (0, 1), np.random.RandomState(k))
+        assert len(memory) == min(50, 30 * (k + 1))
+        held = sum(episode.X.nbytes for episode in memory.episodes)
+        assert held == len(memory) * 3 * 2 * 4  # the other rows are let go
+    sizes = [len(episode.X) for episode in memory.episodes]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_a_stream_is_remembered_evenly():
+    kept = np.zeros(400)
+    for seed in range(60):
+        memory, random = EpisodicMemory(40), np.random.RandomState(seed)
+        for k in range(10):
+            number = np.arange(40 * k, 40 * (k + 1), dtype=np.float32)
+            X, y = MultimodalArray(text=number[:, None]), np.eye(2)[np.arange(40) % 2]
+            if k:
+                memory.extend(X, y, random)
+            else:
+                memory.add(X, y, (0, 1), random)
+        (episode,) = memory.episodes
+        assert len(memory) == 40
+        assert episode.n_seen == 400
+        kept[episode.X.values("text").ravel().astype(int)] += 1
+    by_call = kept.reshape(10, 40).sum(axis=1)
+    assert by_call.min() > 0.75 * by_call.mean()
+    assert by_call.max() < 1.25 * by_call.mean()
+
+
+def test_memory_as_plain_values(emotions):
+    memory = EpisodicMemory(20)
+    y = emotions.y[emotions.seen].to_numpy(np.float32)
+    memory.add(emotions.X, y, tuple(range(6)), np.random.RandomState(0))
+    found = EpisodicMemory.from_plain(memory.to_plain())
+    assert repr(found.episodes[0].X) == repr(memory.episodes[0].X)
+    np.testing.assert_array_equal(found.episodes[0].encoded, memory.episodes[0].encoded)
+
+
+# Two tasks that cannot both be met by walking downhill.
+
+
+def conflict(n=400, seed=0):
+    """Both tasks read the same features; the second wants one of them turned round."""
+    rng = np.random.default_rng(seed)
+    first, second = rng.normal(size=(2, n, 4)).astype(np.float32)
+    y_first = first[:, 0] + first[:, 1] > 0
+    y_second = -first[:, 0] + 2 * second[:, 2] > 0
+    second[:, :2] = first[:, :2]
+    noise = rng.random(n) < 0.1  # so that the loss of the first has a floor
+    return (first, (y_first ^ noise).astype(int)), (second, y_second.astype(int))
+
+
+def loss_on(model, X, y):
+    proba = np.clip(model.predict_proba(X)[:, 0].astype(float), 1e-7, 1 - 1e-7)
+    return float(-np.mean(y * np.log(proba) + (1 - y) * np.log(1 - proba)))
+
+
+def two_tasks(continual):
+    (X1, y1), (X2, y2) = conflict()
+    frames = [pd.DataFrame({"glad": y}) for y in (y1, y2)]
+    model = MTEClassifier(
+        hidden_sizes=16, num_layers=1, dropout=0.0, lr=0.01, max_epochs=25, batch_size=100,
+        validation_fraction=None, pos_weight=None, continual=continual, memory_size=400,
+        memory_strength=0.0, clip_norm=None, random_state=0,
+    ).fit(X1, frames[0])  # fmt: skip
+    before = loss_on(model, X1, y1)
+    model.set_params(net_params={"optimizer": torch.optim.SGD}, lr=0.05, batch_size=400)
+    model.set_params(max_epochs=200).partial_fit(X2, frames[1])
+    return before, loss_on(model, X1, y1), loss_on(model, X2, y2), model
+
+
+def test_fine_tuning_forgets_and_gem_does_not(monkeypatch):
+    before, forgotten, _, _ = two_tasks("finetune")
+    assert forgotten > 2 * before
+    kept_before, kept, _, model = two_tasks("gem")
+    assert kept_before == before
+    assert kept <= 1.05 * before
+    (report,) = model.continual_report_
+    assert report["n_violations"] > 0
+    assert 0 < report["mean_angle"] < 180
+    # Without the projection the same call forgets.
+    from sk_mer import continual
+
+    monkeypatch.setattr(
+        continual, "project_gradient", lambda g, *a, **k: continual.Projection(g)
+    )
+    assert two_tasks("gem")[1] > 2 * before
+
+
+# partial_fit of the estimators.
+
+
+@pytest.fixture
+def story(emotions):
+    """Five emotions, then surprise."""
+    seen = list(emotions.seen)
+    new = seen[-1]
+    y = emotions.y[seen]
+    source = np.flatnonzero(y[new] == 0)[:120]
+    rest = np.setdiff1d(np.arange(len(y)), source)
+    few = few_shot_split(emotions.X[rest], y.iloc[rest], new, n_shots=6, random_state=0)
+    return source, new, seen[:-1], few
+
+
+def small(emotions, **settings):
+    return MTEClassifier(
+        label_vectors=emotions.label_vectors, hidden_sizes=(16, 12, 8), num_layers=1,
+        max_epochs=4, lr=0.01, batch_size=16, random_state=0, **{"memory_size": 64, **settings},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("continual", ["gem", "agem", "joint", "replay", "finetune"])
+@pytest.mark.parametrize("memory_size", [32, None])
+def test_five_emotions_then_one_more(emotions, story, continual, memory_size):
+    source, new, old, (X_few, X_val, y_few, y_val) = story
+    model = small(emotions, continual=continual, memory_size=memory_size)
+    model.partial_fit(emotions.X[source], emotions.y[old].iloc[source])
+    assert model.labels_ == old
+    n_iter, weights = model.n_iter_, model.net_.module_.state_dict()
+    model.partial_fit(X_few, y_few[[*old, new]], X_val=X_val, y_val=y_val)
+    assert model.labels_ == [*old, new]
+    assert model.predict_proba(X_val).shape == (len(X_val), 6)
+    assert model.n_iter_ == n_iter + 4 == len(model.history_)
+    assert any(
+        not torch.equal(weights[k], w) for k, w in model.net_.module_.state_dict().items()
+        if k in weights and weights[k].shape == w.shape
+    )  # fmt: skip
+    (report,) = model.continual_report_
+    assert report["new"] == [new]
+    assert report["rows"] == "validation"
+    assert len(report["auc_after"]) == 6
+    assert report["n_steps"] == (4 if continual in ("gem", "agem", "replay") else 0)
+    assert hasattr(model, "memory_") == (continual != "finetune")
+    assert model.reset_labels().labels_ == [*old, new]
+    display = ContinualReportDisplay.from_estimator(model, metric="auc")
+    assert f"{new} (new)" in [text.get_text() for text in display.ax_.get_yticklabels()]
+
+
+def test_the_zero_shot_column_is_where_it_starts(emotions, story):
+    source, new, old, (X_few, X_val, y_few, y_val) = story
+    model = small(emotions).fit(emotions.X[source], emotions.y[old].iloc[source])
+    zero_shot = copy.deepcopy(model).set_labels([*old, new])
+    truth = y_val[new].to_numpy()
+    from sklearn.metrics import roc_auc_score
+
+    expected = roc_auc_score(truth, zero_shot.decision_function(X_val)[:, -1])
+    model.partial_fit(X_few, y_few[[*old, new]], X_val=X_val, y_val=y_val)
+    assert model.continual_report_[0]["auc_before"][-1] == pytest.approx(expected)
+    assert model.continual_report_[0]["auc_after"][-1] >= expected - 0.02
+
+
+@pytest.mark.parametrize("system", [EFLSTMClassifier, LFLSTMClassifier])
+def test_a_head_gets_another_output(aligned, system):
+    y = aligned.y[aligned.seen]
+    old, new = list(y.columns[:-1]), y.columns[-1]
+    model = system(
+        hidden_sizes=8, num_layers=1, max_epochs=2, memory_size=32, random_state=0
+    )
+    model.fit(aligned.X[:80], y[old].iloc[:80])
+    before = model.predict_proba(aligned.X)
+    model.set_params(lr=1e-9).partial_fit(aligned.X[80:], y.iloc[80:])
+    after = model.predict_proba(aligned.X)
+    assert model.labels_ == [*old, new]
+    np.testing.assert_allclose(after[:, :5], before, atol=1e-5)
+
+
+def test_classes_one_a_row(rng):
+    X = rng.normal(size=(90, 4)).astype(np.float32)
+    y = np.array(["a", "b", "c"])[np.arange(90) % 3]
+    X[np.arange(90), np.arange(90) % 3] += 3
+    first = y != "c"
+    vectors = {name: np.eye(3)[k] for k, name in enumerate("abc")}
+    model = MTEClassifier(
+        label_vectors=vectors,
+        num_layers=1,
+        max_epochs=20,
+        lr=0.01,
+        memory_size=30,
+        random_state=0,
+    )
+    model.partial_fit(X[first], y[first], classes=["a", "b", "c"])
+    model.partial_fit(X, y)
+    assert model.classes_.tolist() == ["a", "b", "c"]
+    assert (model.predict(X) == y).mean() > 0.8
+    with pytest.raises(
+        ValueError, match=r"y holds 'b', 'c', which is not among the classes"
+    ):
+        model.partial_fit(X, y, classes=["a"])
+
+
+def test_some_columns_only(emotions, story):
+    """A few samples that were annotated for the new emotion alone."""
+    source, new, old, (X_few, _, y_few, _) = story
+    model = small(emotions).fit(emotions.X[source], emotions.y[old].iloc[source])
+    model.partial_fit(X_few, y_few[[new]])
+    assert model.labels_ == [*old, new]
+    report = model.continual_report_[0]
+    assert np.isnan(report["auc_after"][:5]).all()
+    assert report["rows"] == "training"
+    assert model.memory_.episodes[-1].columns == (5,)
+    model.partial_fit(X_few, y_few[[new]])  # more of the same
+    assert len(model.memory_.episodes) == 2
+    assert model.memory_.episodes[-1].n_seen == 2 * len(X_few)
+
+
+def test_same_seed_same_weights(emotions, story):
+    source, new, old, (X_few, _, y_few, _) = story
+    found = []
+    for _ in range(2):
+        model = small(emotions).fit(emotions.X[source], emotions.y[old].iloc[source])
+        model.partial_fit(X_few, y_few[[*old, new]])
+        found.append(model.predict_proba(emotions.X))
+    np.testing.assert_array_equal(*found)
+
+
+def test_the_memory_travels_when_asked(emotions, story, tmp_path):
+    source, new, old, (X_few, _, y_few, _) = story
+    for store in (False, True):
+        model = small(emotions, store_memory=store)
+        model.fit(emotions.X[source], emotions.y[old].iloc[source])
+        joblib.dump(model, tmp_path / "m.joblib")
+        model.save(tmp_path / "m.safetensors")
+        again = joblib.load(tmp_path / "m.joblib"), sk_mer.load(tmp_path / "m.safetensors")
+        for other in again:
+            assert hasattr(other, "memory_") == store
+            if store:
+                other.partial_fit(X_few, y_few[[*old, new]])
+                model_after = copy.copy(other)
+                assert model_after.labels_ == [*old, new]
+            else:
+                with pytest.raises(
+                    ValueError, match=r"needs a memory .* store_memory=True"
+                ):
+                    other.partial_fit(X_few, y_few[[*old, new]])
+                other.set_params(continual="finetune").partial_fit(
+                    X_few, y_few[[*old, new]]
+                )
+    one, two = (m.partial_fit(X_few, y_few).predict_proba(X_few) for m in again)
+    np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
+
+
+def test_ten_calls_one_label_each(rng, tmp_path):
+    """Memory stays bounded, all labels are predicted, and a lost call loses one call."""
+    names = [f"label{k}" for k in range(12)]
+    vectors = dict(zip(names, rng.normal(size=(12, 8))))
+    X = rng.normal(size=(120, 8)).astype(np.float32)
+    y = pd.DataFrame(
+        (X @ np.stack(list(vectors.values())).T > 1).astype(int), columns=names
+    )
+    model = MTEClassifier(
+        label_vectors=vectors, num_layers=1, hidden_sizes=8, max_epochs=3, batch_size=20,
+        memory_size=40, store_memory=True, random_state=0,
+    ).fit(X, y[names[:2]])  # fmt: skip
+    times = []
+    for k in range(2, 12):
+        rows = np.concatenate(
+            [np.flatnonzero(y[names[k]])[:5], np.flatnonzero(1 - y[names[k]])[:5]]
+        )
+        begun = time.perf_counter()
+        model.partial_fit(X[rows], y[names[: k + 1]].iloc[rows])
+        times.append(time.perf_counter() - begun)
+        assert len(model.memory_) <= 40
+        assert len(model.memory_.episodes) == k
+    assert model.predict_proba(X).shape == (120, 12)
+    assert model.labels_ == names
+    assert len(model.continual_report_) == 10
+    assert np.mean(times[-3:]) < 6 * np.mean(times[:3])  # the tasks are six times as many
+
+
+def test_killed_in_the_middle(emotions, story, tmp_path, monkeypatch):
+    source, new, old, (X_few, _, y_few, _) = story
+    model = small(emotions, store_memory=True)
+    model.fit(emotions.X[source], emotions.y[old].iloc[source])
+    model.save(tmp_path / "last")
+    expected = model.predict_proba(X_few)
+
+    def die(*args, **kwargs):
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryStep, "on_grad_computed", die)
+        with pytest.raises(SystemExit):
+            model.partial_fit(X_few, y_few[[*old, new]])
+    # Even the estimator itself is as it was, and that of the file goes on.
+    np.testing.assert_array_equal(model.predict_proba(X_few), expected)
+    assert model.labels_ == old
+    again = sk_mer.load(tmp_path / "last")
+    np.testing.assert_array_equal(again.predict_proba(X_few), expected)
+    assert again.partial_fit(X_few, y_few[[*old, new]]).labels_ == [*old, new]
+
+
+def test_gradients_that_are_not_finite_are_counted(emotions, story, monkeypatch):
+    source, new, old, (X_few, _, y_few, _) = story
+    model = small(emotions).fit(emotions.X[source], emotions.y[old].iloc[source])
+    from sk_mer import continual
+
+    real = continual._gradient
+    monkeypatch.setattr(continual, "_gradient", lambda *a: real(*a) * float("nan"))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.partial_fit(X_few, y_few[[*old, new]])
+    told = [w for w in caught if "not finite" in str(w.message)]
+    assert len(told) == 1
+    assert model.continual_report_[0]["n_fallbacks"] == 4
+    assert np.isfinite(model.predict_proba(X_few)).all()
+
+
+# Bad input.
+
+
+def test_one_sentence_each(emotions, story):
+    source, new, old, (X_few, X_val, y_few, y_val) = story
+    y = y_few[[*old, new]]
+    model = small(emotions).fit(emotions.X[source], emotions.y[old].iloc[source])
+    state = model.predict_proba(X_few)
+
+    def refused(message, *args, **kwargs):
+        with pytest.raises(ValueError, match=message):
+            model.partial_fit(*args, **kwargs)
+        assert model.labels_ == old
+        np.testing.assert_array_equal(model.predict_proba(X_few), state)
+
+    unknown = y.rename(columns={new: "blorp"})
+    refused(r"blorp", X_few, unknown)
+    refused(rf"labels leave out .*'{old[1]}'.* set_labels", X_few, y, labels=[old[0], new])
+    refused(r"has the columns .* which labels lack", X_few, y, labels=old)
+    positives = np.flatnonzero(y[new] == 1)
+    refused(
+        rf"new label '{new}' is 1 in all 6 rows; give negatives too",
+        X_few[positives], y.iloc[positives],
+    )  # fmt: skip
+    refused(r"y has 6 columns for the 5 labels", X_few, y.to_numpy())
+    refused(r"y has 3 rows but X has 12", X_few, y.iloc[:3])
+    refused(r"y has 1 dimensions; expected 2, as in fit", X_few, y[new].to_numpy())
+    refused(r"expected 0 or 1", X_few, y.replace(1, 2))
+    refused(r"Only one of X_val and y_val", X_few, y, X_val=X_val)
+    refused(r"y_val lacks", X_few, y, X_val=X_val, y_val=y_val[old])
+    model.set_params(continual="finetune").fit(
+        emotions.X[source], emotions.y[old].iloc[source]
+    )
+    state = model.predict_proba(X_few)
+    model.set_params(continual="joint")
+    refused(r"continual='joint' needs source data .* continual='finetune'", X_few, y)
+    nameless = MTEClassifier(hidden_sizes=4, num_layers=1, max_epochs=1, random_state=0)
+    nameless.fit(emotions.X[source], emotions.y[old].iloc[source])
+    with pytest.raises(ValueError, match=rf"No vectors for '{new}'"):
+        nameless.partial_fit(X_few, y)
+
+
+def test_a_memory_larger_than_the_data(emotions, story):
+    source, new, old, (X_few, _, y_few, _) = story
+    model = small(emotions, memory_size=5000)
+    model.fit(emotions.X[source], emotions.y[old].iloc[source])
+    with pytest.warns(UserWarning, match=r"memory_size=5000 .* are kept"):
+        model.partial_fit(X_few, y_few[[*old, new]])
+    with pytest.raises(ValueError, match="memory_size"):
+        small(emotions, memory_size=0).fit(emotions.X[source], emotions.y[old].iloc[source])
+
+
+def test_few_shot_split(emotions):
+    y = emotions.y[emotions.seen]
+    name = y.columns[0]
+    X_few, X_rest, y_few, y_rest = few_shot_split(emotions.X, y, name, random_state=0)
+    n = int(np.ceil(0.01 * y[name].sum()))
+    assert y_few[name].tolist().count(1) == n == y_few[name].tolist().count(0)
+    assert len(X_few) == 2 * n
+    assert len(X_rest) == len(y) - 2 * n == len(y_rest)
+    again = few_shot_split(emotions.X, y, name, random_state=0)
+    assert again[2].index.tolist() == y_few.index.tolist()
+    assert (
+        few_shot_split(emotions.X, y, name, random_state=1)[2].index.tolist()
+        != y_few.index.tolist()
+    )
+    with pytest.raises(ValueError, match="y has no column 'awe'"):
+        few_shot_split(emotions.X, y, "awe")
+    with pytest.raises(ValueError, match=r"9999 positives and as many negatives"):
+        few_shot_split(emotions.X, y, name, n_shots=9999)
+    with pytest.raises(ValueError, match="expected more than 0, up to 1"):
+        few_shot_split(emotions.X, y, name, fraction=2)
