@@ -60,6 +60,7 @@ bench: $(VENV)/.test  ## Measure speed and memory as ratios; OUTPUT=folder for t
 
 bench-fewshot: $(VENV)/.test  ## Learn new emotions from a few samples; DATA=folder too
 	$(BIN)/python benchmarks/fewshot.py $(if $(DATA),--data $(DATA)) --output $(OUTPUT) $(ARGS)
+	$(BIN)/python benchmarks/projection.py | tee $(OUTPUT)/bench_projection.txt
 
 fuzz: $(VENV)/.test  ## Damage thousands of files and read them
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'

@@ -8,8 +8,9 @@ replaced by the nearest one that does not.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,23 +22,20 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
-from ._blocks import Block
-from .multimodal import MultimodalArray
-from .validation import to_indicators
+from ._threads import n_cores, run_together
 
 __all__ = [
-    "EpisodicMemory",
     "KnownLabelsLoss",
     "MemoryStep",
     "SourceStep",
     "dual_weights",
     "project_gradient",
-    "stratified_rows",
 ]
 
-# The ridge of the authors' code, and how many numbers are added up in float64 at a time.
+# The ridge of the authors' code, and how many numbers of each gradient become float64 at
+# a time: few enough for a core's cache.
 _RIDGE = 1e-3
-_CHUNK = 1 << 20
+_CHUNK = 1 << 15
 
 
 def dual_weights(
@@ -145,273 +143,43 @@ def project_gradient(
     """
     if average and len(memories) > 1:
         memories = [torch.stack(list(memories)).mean(dim=0)]
-    rows = torch.stack([gradient, *memories])
-    products = _products(rows)
-    if not np.isfinite(products).all():
+    along = _products([gradient, *memories], first_only=True)[0]
+    if not np.isfinite(along).all():
         return Projection(gradient, usable=False)
-    there = np.flatnonzero(products.diagonal()[1:] > 0) + 1
-    if not (products[0, there] < 0).any():
+    if not (along[1:] < 0).any():
         return Projection(gradient)
-    gram = products[np.ix_(there, there)]
-    ridge = ridge * float(gram.diagonal().mean())
+    gram = _products(memories)
+    if not np.isfinite(gram).all():
+        return Projection(gradient, usable=False)
+    there = np.flatnonzero(gram.diagonal() > 0)
+    gram, products = gram[np.ix_(there, there)], along[1:][there]
     if average:
-        weights = -products[0, there] / gram[0]
+        weights = -products / gram[0]
     else:
-        weights = dual_weights(gram, products[0, there], margin, ridge)
-    added = rows[there].T @ torch.from_numpy(weights).to(rows)
-    found = gradient + added
-    size = float(found.double().norm()) * products[0, 0] ** 0.5
-    along = products[0, 0] + weights @ products[0, there]
-    return Projection(found, violated=True, cosine=float(along / size) if size else 1.0)
+        scaled = ridge * float(gram.diagonal().mean())
+        weights = dual_weights(gram, products, margin, scaled)
+    found = gradient.clone()
+    for weight, k in zip(weights.tolist(), there, strict=True):
+        found.add_(memories[int(k)], alpha=weight)
+    size = float(found.double().norm()) * along[0] ** 0.5
+    cosine = float((along[0] + weights @ products) / size) if size else 1.0
+    return Projection(found, violated=True, cosine=cosine)
 
 
-def _products(rows: Tensor) -> NDArray[np.float64]:
-    """Of each row with each, added up in float64 without a float64 copy of all."""
-    total = torch.zeros(len(rows), len(rows), dtype=torch.float64)
-    for first in range(0, rows.shape[1], _CHUNK):
-        part = rows[:, first : first + _CHUNK].double()
-        total += (part @ part.T).cpu()
-    return total.numpy()
+def _products(rows: Sequence[Tensor], first_only: bool = False) -> NDArray[np.float64]:
+    """Of each row, or of the first, with each; added up in float64, side by side."""
 
+    def part(starts: range) -> Tensor:
+        total = torch.zeros(1 if first_only else len(rows), len(rows), dtype=torch.float64)
+        for start in starts:
+            piece = torch.stack([row[start : start + _CHUNK] for row in rows]).double()
+            total += ((piece[:1] if first_only else piece) @ piece.T).cpu()
+        return total
 
-def stratified_rows(
-    indicators: NDArray[np.bool_], n_rows: int, rng: np.random.RandomState
-) -> NDArray[np.intp]:
-    """Rows drawn at random, half of them so that every label keeps positives.
-
-    Parameters
-    ----------
-    indicators : ndarray of bool, shape (n, n_labels)
-        Labels of the rows.
-    n_rows : int
-        How many to draw; all of them where there are fewer.
-    rng : RandomState
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray of int, sorted
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sk_mer.continual import stratified_rows
-    >>> y = np.eye(2, dtype=bool)[[0] * 98 + [1] * 2]
-    >>> rows = stratified_rows(y, 8, np.random.RandomState(0))
-    >>> len(rows), int(y[rows, 1].sum())
-    (8, 2)
-    """
-    if n_rows >= len(indicators):
-        return np.arange(len(indicators))
-    order = rng.permutation(len(indicators))
-    shuffled = indicators[order]
-    chosen = np.zeros(len(order), dtype=bool)
-    share = max(1, n_rows // (2 * max(1, shuffled.shape[1])))
-    for label in np.argsort(shuffled.sum(axis=0), kind="stable"):
-        wanted = share - int(shuffled[chosen, label].sum())
-        left = n_rows - int(chosen.sum())
-        spare = np.flatnonzero(shuffled[:, label] & ~chosen)
-        chosen[spare[: max(0, min(wanted, left))]] = True
-    rest = np.flatnonzero(~chosen)
-    chosen[rest[: n_rows - int(chosen.sum())]] = True
-    return np.sort(order[chosen])
-
-
-@dataclass
-class Episode:
-    """What is remembered of one task.
-
-    Parameters
-    ----------
-    X : MultimodalArray
-        Utterances.
-    encoded : ndarray of shape (n,) or (n, n_labels)
-        Their targets, as positions or columns of all labels known by now.
-    columns : tuple of int
-        Labels that the targets tell about.
-    n_seen : int
-        Utterances that the task has shown so far.
-    """
-
-    X: MultimodalArray
-    encoded: NDArray[Any]
-    columns: tuple[int, ...]
-    n_seen: int
-
-    def take(self, rows: NDArray[np.intp]) -> Episode:
-        """Some rows, whose values are copied so that the others can go."""
-        part = self.X[rows]
-        kept = {name: part._block(name).compact() for name in part.modalities}
-        X = MultimodalArray._from_blocks(kept)
-        return Episode(X, self.encoded[rows], self.columns, self.n_seen)
-
-    @property
-    def indicators(self) -> NDArray[np.bool_]:
-        """``(n, n_columns)``: the labels that it tells about."""
-        n_labels = max(self.columns) + 1
-        return to_indicators(self.encoded, n_labels)[:, list(self.columns)]
-
-
-@dataclass
-class EpisodicMemory:
-    """Utterances of past tasks, at most so many of all tasks together.
-
-    Parameters
-    ----------
-    size : int or None
-        Utterances in all, shared out evenly; None keeps all, without copying them.
-    episodes : list of Episode
-        One a task.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sk_mer import MultimodalArray
-    >>> from sk_mer.continual import EpisodicMemory
-    >>> memory, rng = EpisodicMemory(4), np.random.RandomState(0)
-    >>> X, y = MultimodalArray(text=np.eye(6)), np.eye(2)[[0, 1] * 3]
-    >>> memory.add(X, y, (0, 1), rng)
-    >>> memory.add(X, y, (0, 1), rng)
-    >>> [len(episode.X) for episode in memory.episodes]
-    [2, 2]
-    """
-
-    size: int | None
-    episodes: list[Episode] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return sum(len(episode.X) for episode in self.episodes)
-
-    def add(
-        self,
-        X: MultimodalArray,
-        encoded: NDArray[Any],
-        columns: tuple[int, ...],
-        rng: np.random.RandomState,
-    ) -> None:
-        """Remember a new task, and the others by a smaller share.
-
-        Parameters
-        ----------
-        X : MultimodalArray of n utterances
-            Of the task.
-        encoded : ndarray of shape (n,) or (n, n_labels)
-            Targets.
-        columns : tuple of int
-            Labels that they tell about.
-        rng : RandomState
-            Source of randomness.
-        """
-        self.episodes.append(Episode(X, encoded, columns, len(X)))
-        self.shrink(rng)
-
-    def shrink(self, rng: np.random.RandomState) -> None:
-        """Forget down to `size`, each task to its share.
-
-        Parameters
-        ----------
-        rng : RandomState
-            Source of randomness.
-        """
-        if self.size is None:
-            return
-        shares = np.full(len(self.episodes), self.size // len(self.episodes))
-        shares[: self.size % len(self.episodes)] += 1
-        self.episodes = [
-            episode.take(stratified_rows(episode.indicators, int(share), rng))
-            for episode, share in zip(self.episodes, shares, strict=True)
-            if share
-        ]
-
-    def extend(
-        self, X: MultimodalArray, encoded: NDArray[Any], rng: np.random.RandomState
-    ) -> None:
-        """More utterances of the last task: a reservoir, in which all count alike.
-
-        Parameters
-        ----------
-        X : MultimodalArray of n utterances
-            Further ones.
-        encoded : ndarray of shape (n,) or (n, n_labels)
-            Targets of the same labels.
-        rng : RandomState
-            Source of randomness.
-        """
-        last = self.episodes[-1]
-        new = Episode(X, encoded, last.columns, len(X))
-        n_seen = last.n_seen + len(X)
-        share = None if self.size is None else -(-self.size // len(self.episodes))
-        if share is not None and len(last.X) + len(X) > share:
-            n_new = min(rng.hypergeometric(len(X), last.n_seen, share), len(X))
-            n_old = min(share - n_new, len(last.X))
-            new = new.take(stratified_rows(new.indicators, share - n_old, rng))
-            last = last.take(stratified_rows(last.indicators, n_old, rng))
-        joined = MultimodalArray.concatenate([last.X, new.X])
-        targets = np.concatenate([last.encoded, new.encoded])
-        self.episodes[-1] = Episode(joined, targets, last.columns, n_seen)
-
-    def widen(self, n_labels: int) -> None:
-        """Room for further labels in the targets; what is known of them stays as it is.
-
-        Parameters
-        ----------
-        n_labels : int
-            Known by now.
-        """
-        for episode in self.episodes:
-            if episode.encoded.ndim == 2:
-                missing = n_labels - episode.encoded.shape[1]
-                episode.encoded = np.pad(episode.encoded, ((0, 0), (0, missing)))
-
-    def to_plain(self) -> dict[str, Any]:
-        """The content as numbers and arrays.
-
-        Returns
-        -------
-        dict
-        """
-        return {
-            "size": self.size,
-            "episodes": [
-                {
-                    "encoded": episode.encoded,
-                    "columns": list(episode.columns),
-                    "n_seen": episode.n_seen,
-                    "modalities": {
-                        name: [block.values, block.lengths, block.table]
-                        for name in episode.X.modalities
-                        if (block := episode.X._block(name).compact())
-                    },
-                }
-                for episode in self.episodes
-            ],
-        }
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> EpisodicMemory:
-        """The way back from :meth:`to_plain`.
-
-        Parameters
-        ----------
-        plain : mapping
-            What it gave.
-
-        Returns
-        -------
-        EpisodicMemory
-        """
-        episodes = []
-        for held in plain["episodes"]:
-            blocks = {
-                name: Block.from_flat(name, values, lengths)
-                if table is None
-                else Block.from_ids(name, values, lengths, table)
-                for name, (values, lengths, table) in held["modalities"].items()
-            }
-            X = MultimodalArray._from_blocks(blocks)
-            columns = tuple(held["columns"])
-            episodes.append(Episode(X, held["encoded"], columns, held["n_seen"]))
-        return cls(plain["size"], episodes)
+    share = -(-len(rows[0]) // (_CHUNK * n_cores())) * _CHUNK
+    ends = range(0, len(rows[0]), share)
+    tasks = [partial(part, range(a, min(a + share, len(rows[0])), _CHUNK)) for a in ends]
+    return np.asarray(torch.stack(run_together(tasks)).sum(dim=0).numpy())
 
 
 class KnownLabelsLoss(nn.Module):

@@ -15,9 +15,10 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from torch import nn
 
+from ._tasks import Task
 from .batching import MultimodalDataset, rows_by_length
-from .continual import EpisodicMemory, KnownLabelsLoss, MemoryStep, SourceStep
-from .labels import label_recipes
+from .continual import KnownLabelsLoss, MemoryStep, SourceStep
+from .episodic_memory import EpisodicMemory
 from .metrics import weighted_accuracies
 from .model_selection import unseen_threshold
 from .multimodal import MultimodalArray
@@ -99,7 +100,7 @@ class IncrementalMixin:
         if not hasattr(self, "net_"):
             return estimator._fit(X, y, labels, X_val=X_val, y_val=y_val)  # type: ignore[no-any-return]
         data = estimator._checked(X, reset=False)
-        task = _Task(estimator, y, labels, classes, len(data))
+        task = Task(estimator, y, labels, classes, len(data))
         rows = _all_rows(estimator, task)
         rng = check_random_state(estimator.random_state)
         memory = _memory_of(estimator, len(task.names), rng)
@@ -125,10 +126,9 @@ class IncrementalMixin:
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
-        if not self.store_memory:
-            state.pop("memory_", None)
-        return state
+        state: Any = super().__getstate__()
+        left_out = () if self.store_memory else ("memory_",)
+        return {name: value for name, value in state.items() if name not in left_out}
 
     def _start_memory(
         self, X: MultimodalArray, targets: Targets, rng: np.random.RandomState
@@ -148,91 +148,7 @@ class IncrementalMixin:
         return self._unseen_rows(recipes)  # type: ignore[attr-defined, no-any-return]
 
 
-class _Task:
-    """What a call brings: targets over all labels, and which of these it tells about."""
-
-    def __init__(
-        self, estimator: Any, y: Any, labels: Any, classes: Any, n_rows: int
-    ) -> None:
-        old = list(estimator._seen_names)
-        given = None if labels is None else label_recipes(labels)
-        array = np.asarray(y)
-        if array.ndim == 0 or len(array) != n_rows:
-            raise ValueError(
-                f"y has {len(array) if array.ndim else 0} rows but X has {n_rows} "
-                "utterances, inconsistent numbers of samples."
-            )
-        if (array.ndim == 2) != estimator.multilabel_:
-            raise ValueError(
-                f"y has {array.ndim} dimensions; expected "
-                f"{2 if estimator.multilabel_ else 1}, as in fit."
-            )
-        if given is not None and not set(old) <= set(given):
-            raise ValueError(
-                f"labels leave out {quoted(n for n in old if n not in given)}, which the "
-                "model knows; name all labels, old and new. To ask for some only, use "
-                "set_labels afterwards."
-            )
-        if array.ndim == 2:
-            told = self._columns(y, array, given, old)
-        else:
-            told = self._classes(array, classes, given)
-        new = [name for name in [*(given or ()), *told] if name not in old]
-        new = list(dict.fromkeys(new))
-        self.names = (*old, *new)
-        self.new = {name: (given or label_recipes(new))[name] for name in new}
-        place = {name: k for k, name in enumerate(self.names)}
-        self.columns = tuple(place[name] for name in told)
-        if array.ndim == 1:
-            self.columns = tuple(range(len(self.names)))
-            self.encoded = np.array([place[value] for value in array.tolist()])
-            return
-        values = np.asarray(y[told]) if hasattr(y, "columns") else array
-        task = Targets(tuple(told), np.zeros(values.shape, np.float32))
-        self.encoded = np.zeros((len(values), len(self.names)), dtype=np.float32)
-        self.encoded[:, list(self.columns)] = task.encode(values, len(values)).encoded
-        self._refuse_one_sided(new, place)
-
-    @staticmethod
-    def _columns(y: Any, array: NDArray[Any], given: Any, old: list[Any]) -> list[Any]:
-        if hasattr(y, "columns"):
-            columns = list(y.columns)
-            extra = [name for name in columns if given is not None and name not in given]
-            if extra:
-                raise ValueError(f"y has the columns {quoted(extra)}, which labels lack.")
-            return columns
-        names = old if given is None else list(given)
-        if array.shape[1] != len(names):
-            raise ValueError(
-                f"y has {array.shape[1]} columns for the {len(names)} labels "
-                f"{quoted(names)}; name new ones in labels, or give a DataFrame."
-            )
-        return names
-
-    @staticmethod
-    def _classes(array: NDArray[Any], classes: Any, given: Any) -> list[Any]:
-        found = sorted(set(array.tolist()), key=str)
-        allowed = None if classes is None else np.asarray(classes).tolist()
-        allowed = list(given) if allowed is None and given is not None else allowed
-        extra = [name for name in found if allowed is not None and name not in allowed]
-        if extra:
-            raise ValueError(f"y holds {quoted(extra)}, which is not among the classes.")
-        return found
-
-    def _refuse_one_sided(self, new: list[Any], place: Mapping[Any, int]) -> None:
-        for name in new:
-            if place[name] not in self.columns:
-                continue
-            column = self.encoded[:, place[name]]
-            if column.min() == column.max():
-                has, lacks = ("1", "negatives") if column[0] else ("0", "positives")
-                raise ValueError(
-                    f"The new label {name!r} is {has} in all {len(column)} rows; give "
-                    f"{lacks} too, such as few_shot_split draws."
-                )
-
-
-def _all_rows(estimator: Any, task: _Task) -> NDArray[np.float32]:
+def _all_rows(estimator: Any, task: Task) -> NDArray[np.float32]:
     """The label table with the rows of new labels; made before anything is changed."""
     if not task.new:
         return np.array(estimator._seen_rows)
@@ -269,7 +185,7 @@ def _memory_of(estimator: Any, n_labels: int, rng: np.random.RandomState) -> Epi
     return memory
 
 
-def _thresholds(estimator: Any, task: _Task) -> NDArray[np.float64]:
+def _thresholds(estimator: Any, task: Task) -> NDArray[np.float64]:
     others = [unseen_threshold(estimator.threshold, name) for name in task.new]
     return np.concatenate([estimator._seen_thresholds, others])
 
@@ -277,7 +193,7 @@ def _thresholds(estimator: Any, task: _Task) -> NDArray[np.float64]:
 Rows = tuple[MultimodalArray, NDArray[Any], tuple[int, ...]]
 
 
-def _validation(estimator: Any, task: _Task, X_val: Any, y_val: Any) -> Rows | None:
+def _validation(estimator: Any, task: Task, X_val: Any, y_val: Any) -> Rows | None:
     """Validation rows with all labels."""
     if (X_val is None) != (y_val is None):
         raise ValueError("Only one of X_val and y_val was given; give both or none.")
@@ -325,7 +241,7 @@ def _step(estimator: Any, memory: EpisodicMemory, rng: np.random.RandomState) ->
 def _train(
     estimator: Any,
     module: nn.Module,
-    task: _Task,
+    task: Task,
     data: MultimodalArray,
     valid: Rows | None,
     thresholds: NDArray[np.float64],
@@ -358,7 +274,7 @@ def _train(
 
 
 def _learned(
-    estimator: Any, task: _Task, net: Any, history: Any, thresholds: NDArray[np.float64]
+    estimator: Any, task: Task, net: Any, history: Any, thresholds: NDArray[np.float64]
 ) -> None:
     """Take over what was trained."""
     epochs = whole_epochs(history)
@@ -375,7 +291,7 @@ def _learned(
 def _remember(
     estimator: Any,
     memory: EpisodicMemory,
-    task: _Task,
+    task: Task,
     data: MultimodalArray,
     rng: np.random.RandomState,
 ) -> None:
@@ -415,7 +331,7 @@ def _auc(truth: NDArray[np.bool_], score: NDArray[Any]) -> float:
 
 
 def _report(
-    task: _Task, before: Any, after: Any, step: Any, validated: bool
+    task: Task, before: Any, after: Any, step: Any, validated: bool
 ) -> dict[str, Any]:
     """What a task brought and took, as plain values."""
     cosines = getattr(step, "cosines_", [])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from .continual import EpisodicMemory
+from .episodic_memory import EpisodicMemory
 from .labels import is_keyed_vectors
 from .training import check_device, check_precision
 

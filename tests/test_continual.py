@@ -15,13 +15,8 @@ from scipy.optimize import minimize
 
 import sk_mer
 from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier, MultimodalArray
-from sk_mer.continual import (
-    EpisodicMemory,
-    MemoryStep,
-    dual_weights,
-    project_gradient,
-    stratified_rows,
-)
+from sk_mer.continual import MemoryStep, dual_weights, project_gradient
+from sk_mer.episodic_memory import EpisodicMemory, stratified_rows
 from sk_mer.inspection import ContinualReportDisplay
 from sk_mer.model_selection import few_shot_split
 

@@ -1,0 +1,136 @@
+"""What a call of ``partial_fit`` brings, checked before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .labels import label_recipes
+from .validation import Targets, quoted
+
+__all__ = ["Task"]
+
+
+class Task:
+    """Targets over all labels known from now on, and which of these they tell about.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Fitted.
+    y, labels, classes : object
+        As given to ``partial_fit``.
+    n_rows : int
+        Utterances that came with them.
+
+    Attributes
+    ----------
+    names : tuple
+        All labels, old ones first.
+    new : dict
+        What each new one stands for.
+    columns : tuple of int
+        Labels that the targets tell about.
+    encoded : ndarray of shape (n,) or (n, n_labels)
+        Positions, or columns of zeros and ones.
+
+    Raises
+    ------
+    ValueError
+        If targets and labels do not fit each other or the estimator.
+    """
+
+    def __init__(
+        self, estimator: Any, y: Any, labels: Any, classes: Any, n_rows: int
+    ) -> None:
+        old = list(estimator._seen_names)
+        given = None if labels is None else label_recipes(labels)
+        array = np.asarray(y)
+        _check_form(array, n_rows, estimator.multilabel_)
+        if given is not None and not set(old) <= set(given):
+            raise ValueError(
+                f"labels leave out {quoted(n for n in old if n not in given)}, which the "
+                "model knows; name all labels, old and new. To ask for some only, use "
+                "set_labels afterwards."
+            )
+        if array.ndim == 2:
+            told = _columns_of(y, array, given, old)
+        else:
+            told = _classes_of(array, classes, given)
+        unknown = [name for name in [*(given or ()), *told] if name not in old]
+        new = list(dict.fromkeys(unknown))
+        self.names = (*old, *new)
+        self.new = {name: (given or label_recipes(new))[name] for name in new}
+        place = {name: k for k, name in enumerate(self.names)}
+        if array.ndim == 1:
+            self.columns = tuple(range(len(self.names)))
+            self.encoded = np.array([place[value] for value in array.tolist()])
+            return
+        self.columns = tuple(place[name] for name in told)
+        values = np.asarray(y[told]) if hasattr(y, "columns") else array
+        known = Targets(tuple(told), np.zeros(values.shape, np.float32))
+        self.encoded = np.zeros((n_rows, len(self.names)), dtype=np.float32)
+        self.encoded[:, list(self.columns)] = known.encode(values, n_rows).encoded
+        told_new = [name for name in new if name in told]
+        _refuse_one_sided(self.encoded, told_new, place)
+
+
+def _check_form(y: NDArray[Any], n_rows: int, multilabel: bool) -> None:
+    if y.ndim == 0 or len(y) != n_rows:
+        raise ValueError(
+            f"y has {len(y) if y.ndim else 0} rows but X has {n_rows} utterances, "
+            "inconsistent numbers of samples."
+        )
+    if (y.ndim == 2) != multilabel:
+        raise ValueError(
+            f"y has {y.ndim} dimensions; expected {2 if multilabel else 1}, as in fit."
+        )
+
+
+def _columns_of(
+    y: Any, array: NDArray[Any], given: Mapping[Any, Any] | None, old: list[Any]
+) -> list[Any]:
+    """Names of the columns of `y`."""
+    if hasattr(y, "columns"):
+        columns = list(y.columns)
+        extra = [name for name in columns if given is not None and name not in given]
+        if extra:
+            raise ValueError(f"y has the columns {quoted(extra)}, which labels lack.")
+        return columns
+    names = old if given is None else list(given)
+    if array.shape[1] != len(names):
+        raise ValueError(
+            f"y has {array.shape[1]} columns for the {len(names)} labels "
+            f"{quoted(names)}; name new ones in labels, or give a DataFrame."
+        )
+    return names
+
+
+def _classes_of(
+    y: NDArray[Any], classes: Any, given: Mapping[Any, Any] | None
+) -> list[Any]:
+    """The classes in `y`, each once."""
+    found = sorted(set(y.tolist()), key=str)
+    allowed = None if classes is None else np.asarray(classes).tolist()
+    allowed = list(given) if allowed is None and given is not None else allowed
+    extra = [name for name in found if allowed is not None and name not in allowed]
+    if extra:
+        raise ValueError(f"y holds {quoted(extra)}, which is not among the classes.")
+    return found
+
+
+def _refuse_one_sided(
+    encoded: NDArray[Any], names: Sequence[Any], place: Mapping[Any, int]
+) -> None:
+    """A new label needs examples of both kinds."""
+    for name in names:
+        column = encoded[:, place[name]]
+        if column.min() == column.max():
+            has, lacks = ("1", "negatives") if column[0] else ("0", "positives")
+            raise ValueError(
+                f"The new label {name!r} is {has} in all {len(column)} rows; give {lacks} "
+                "too, such as few_shot_split draws."
+            )
