@@ -3,7 +3,8 @@ Five emotions, then surprise
 ============================
 
 A model was trained on five emotions. Now somebody brings a dozen utterances, half of them
-*surprise*. What does it learn, and what does it forget?
+*surprise*, and has looked for nothing else in them. What does the model learn, and what
+does it forget?
 """
 
 # %%
@@ -20,13 +21,14 @@ import matplotlib.pyplot as plt
 from sk_mer import MTEClassifier
 from sk_mer.datasets import make_multimodal_emotions
 from sk_mer.inspection import ContinualReportDisplay
+from sk_mer.metrics import label_auc_score
 from sk_mer.model_selection import few_shot_split
 
 warnings.simplefilter("ignore")
 data = make_multimodal_emotions(1200, noise=1.0, random_state=0)
 y = data.y[data.seen]
 five = [name for name in y.columns if name != "surprise"]
-train, valid = slice(0, 800), slice(800, 1200)
+train, held_out = slice(0, 800), slice(800, 1200)
 source = [i for i in range(800) if y["surprise"].iloc[i] == 0]
 model = MTEClassifier(
     label_vectors=data.label_vectors,
@@ -39,32 +41,47 @@ model = MTEClassifier(
     random_state=0,
 ).fit(data.X[source], y[five].iloc[source])
 
+
+def auc(estimator):
+    """Of all six, on utterances held out."""
+    estimator.set_labels([*five, "surprise"])
+    truth = y[[*five, "surprise"]].iloc[held_out]
+    proba = estimator.predict_proba(data.X[held_out])
+    return label_auc_score(truth, proba, average=None)
+
+
+zero_shot = auc(copy.deepcopy(model))
+
 # %%
 # Then surprise
 # -------------
-# Six utterances with surprise and six without it. Fine-tuning follows them wherever they
-# lead; Gradient Episodic Memory follows them only as far as 128 remembered utterances of
-# the first task are not harmed.
+# Six utterances with surprise and six without it, trained on for long and with a bold
+# learning rate, as there are none to spare for validation. Fine-tuning follows them
+# wherever they lead. Gradient Episodic Memory follows them only as far as 128 remembered
+# utterances of the first task are not harmed; replay trains on these again.
 
 X_few, _, y_few, _ = few_shot_split(
     data.X[train], y.iloc[train], "surprise", n_shots=6, random_state=0
 )
-figure, axes = plt.subplots(1, 2, figsize=(9, 3), sharex=True, layout="constrained")
-for ax, continual in zip(axes, ["finetune", "gem"], strict=True):
+figure, axes = plt.subplots(1, 3, figsize=(11, 3), sharex=True, layout="constrained")
+for ax, continual in zip(axes, ["finetune", "gem", "replay"], strict=True):
     learner = copy.deepcopy(model).set_params(
-        continual=continual, lr=1e-3, batch_size=4, max_epochs=40
+        continual=continual, lr=1e-2, batch_size=12, max_epochs=60
     )
-    learner.partial_fit(
-        X_few, y_few[[*five, "surprise"]], X_val=data.X[valid], y_val=y.iloc[valid]
-    )
-    ContinualReportDisplay.from_estimator(learner, metric="auc", ax=ax)
+    learner.partial_fit(X_few, y_few[["surprise"]])
     report = learner.continual_report_[-1]
-    ax.set_title(f"{continual}: others {report['backward_transfer']:+.3f} W-Acc")
+    seen = {"auc_before": zero_shot, "auc_after": auc(learner), "rows": "held-out"}
+    ContinualReportDisplay({**report, **seen}, metric="auc").plot(ax=ax)
+    ax.set_title(continual)
+    print(
+        f"{continual}: others {zero_shot[:5].mean():.3f} -> "
+        f"{seen['auc_after'][:5].mean():.3f}, surprise {zero_shot[5]:.3f} -> "
+        f"{seen['auc_after'][5]:.3f}; "
+        f"{report['n_violations']} of {report['n_steps']} steps turned by "
+        f"{report['mean_angle']:.0f} degrees on average"
+    )
 
 # %%
-# How often a step would have harmed the first task, and by how much its direction was
-# turned for that:
-
-report = learner.continual_report_[-1]
-turned, steps = report["n_violations"], report["n_steps"]
-print(f"{turned} of {steps} steps, {report['mean_angle']:.0f} degrees")
+# Fine-tuning forgets; the memory prevents it. Where samples have all their labels and the
+# best epoch is chosen on validation data, fine-tuning forgets little and the memory is not
+# needed: the guide has the table.
