@@ -529,3 +529,22 @@ def test_few_shot_split(emotions):
         few_shot_split(emotions.X, y, name, n_shots=9999)
     with pytest.raises(ValueError, match="expected more than 0, up to 1"):
         few_shot_split(emotions.X, y, name, fraction=2)
+
+
+def test_a_display_of_nothing(emotions, story, monkeypatch):
+    source, _, old, _ = story
+    model = small(emotions).fit(emotions.X[source], emotions.y[old].iloc[source])
+    with pytest.raises(ValueError, match=r"task=-1 was asked for, .* called 0 times"):
+        ContinualReportDisplay.from_estimator(model)
+    report = {
+        "labels": ["a"], "new": [], "rows": "training", "auc_before": [0.5], "auc_after": [0.6]
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="expected 'weighted_accuracy' or 'auc'"):
+        ContinualReportDisplay(report)
+
+    def refuse(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr("importlib.import_module", refuse)
+    with pytest.raises(ImportError, match=r"pip install 'sk-mer\[plot\]'"):
+        ContinualReportDisplay(report, metric="auc").plot()

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from sk_mer import MultimodalArray
-from sk_mer.datasets import load_cmu_mosei, load_iemocap, load_multimodal
+from sk_mer.datasets import (
+    load_cmu_mosei,
+    load_emotion_labels,
+    load_iemocap,
+    load_multimodal,
+)
 from sk_mer.datasets._layouts import IEMOCAP_FOUR, IEMOCAP_NINE, MTE_ORDER, SDK_ORDER
 
 from . import layouts
@@ -410,3 +415,96 @@ def test_real_hdf5_files(real_data):
     assert youtube.y.shape[1] == 3
     assert isinstance(youtube.X, MultimodalArray)
     assert np.isfinite(youtube.X.values("text")).all()
+
+
+def write_h5(path, **arrays):
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        for name, values in arrays.items():
+            file[name] = values
+
+
+def folder_fault(folder, what):
+    """Break one file of a folder; returns the folder to read."""
+    if what in ("two", "rank", "rows", "labels", "columns", "mixed"):
+        folder = layouts.write_mte_folder(folder, content())
+    elif what in ("eleven", "no y", "no array"):
+        folder = layouts.write_iemocap_nine(folder, content())
+    else:
+        folder = layouts.write_mtl(folder, content())
+    if what == "two":
+        write_h5(folder / "audio_valid.h5", d1=np.zeros(3), d2=np.zeros(3))
+    elif what == "rank":
+        write_h5(folder / "audio_valid.h5", d1=np.zeros((3, 74)))
+    elif what == "rows":
+        write_h5(folder / "audio_valid.h5", d1=np.zeros((4, 20, 74)))
+    elif what == "labels":
+        write_h5(folder / "ey_valid.h5", d1=np.zeros((4, 6)))
+    elif what == "columns":
+        write_h5(folder / "ey_valid.h5", d1=np.zeros((3, 5)))
+    elif what == "mixed":
+        (folder / "text_train.p").write_bytes(b"")
+    elif what == "eleven":
+        layouts.write_python2_pickle(folder / "y_valid.p", np.zeros((3, 9)))
+    elif what == "no y":
+        (folder / "y_valid.p").unlink()
+    elif what == "no array":
+        layouts._dump(folder / "text_valid.p", {"a": 1}, 2)
+    else:
+        with np.load(folder / "video.npz") as held:
+            arrays = dict(held)
+        if what == "no length":
+            del arrays["train_length"]
+        else:
+            arrays["train_length"] = arrays["train_length"] + 9
+        np.savez(folder / "video.npz", **arrays)
+    return folder
+
+
+FOLDER_FAULTS = {
+    "two": r"audio_valid.h5 holds 2 datasets; expected one",
+    "rank": r"audio of split 'valid' has 2 dimensions; expected 3",
+    "rows": r"split 'valid' has different numbers of rows",
+    "labels": r"ey_valid has 4 rows for 3 utterances",
+    "columns": r"6 label names were given for 5 label columns",
+    "mixed": r"it mixes HDF5 files and pickles",
+    "eleven": r"y_valid has shape \(3, 9\); expected 11 columns",
+    "no y": r"split 'valid' lacks y",
+    "no array": r"text_valid.p holds a dict; expected one array",
+    "no length": r"video.npz lacks 'train_length'; it has",
+    "length": r"train_length does not fit trainEmoLabel",
+}
+
+
+@pytest.mark.parametrize("what", FOLDER_FAULTS)
+def test_one_sentence_about_folders(tmp_path, what):
+    folder = folder_fault(tmp_path / "x", what)
+    with pytest.raises(ValueError, match=FOLDER_FAULTS[what]) as error:
+        load_multimodal(folder)
+    assert str(error.value).startswith("x: ")
+    assert str(error.value).endswith(".")
+
+
+def test_csd_faults(tmp_path):
+    labels = layouts.label_sequences(content())
+    layouts.write_csd(tmp_path / "labels.csd", "All Labels", labels)
+    layouts.write_csd(tmp_path / "more labels.csd", "Labels", labels)
+    with pytest.raises(ValueError, match=r"two label files are there"):
+        load_multimodal(tmp_path)
+    (tmp_path / "more labels.csd").unlink()
+    steps = {"vid-train_0": (np.ones((2, 3)), np.ones((2, 2)))}
+    layouts.write_csd(tmp_path / "strange.csd", "x", steps)
+    with pytest.raises(ValueError, match=r"does not tell its modality; give modalities="):
+        load_multimodal(tmp_path)
+    data = load_multimodal(tmp_path, modalities={"strange.csd": "vision"})
+    assert data.X.n_features == {"vision": 3}
+    (tmp_path / "labels.csd").unlink()
+    with pytest.raises(ValueError, match=r"no label file is among them"):
+        load_multimodal(tmp_path, modalities={"strange.csd": "vision"})
+    bad = {"v": (np.ones((2, 3)), np.ones((3, 2)))}
+    layouts.write_csd(tmp_path / "strange.csd", "All Labels", bad)
+    with pytest.raises(
+        ValueError, match=r"features of shape \(2, 3\) and intervals of shape"
+    ):
+        load_emotion_labels(tmp_path / "strange.csd")

@@ -126,6 +126,16 @@ def test_workers_memory_and_a_bar(sounds, tmp_path, monkeypatch, capsys):
     assert len(calls) == 1
 
 
+def test_no_bar_without_tqdm(sounds, monkeypatch):
+    import importlib
+
+    step, real = AcousticSequences(progress=True).fit(sounds), importlib.import_module
+    hidden = lambda name, *args: real("no_such_module" if name == "tqdm" else name, *args)  # noqa: E731
+    monkeypatch.setattr("importlib.import_module", hidden)
+    with pytest.raises(ImportError, match=r"pip install 'sk-mer\[progress\]'"):
+        step.transform(sounds)
+
+
 @pytest.mark.parametrize(
     ("module", "set_name", "extra"),
     [("librosa", "mfcc", "audio"), ("opensmile", "egemaps", "opensmile")],

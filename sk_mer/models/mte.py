@@ -229,7 +229,7 @@ class MTEClassifier(BaseMultimodalClassifier):
         With ``"gem"``, how much a step is pulled back towards each past task when it
         would harm one of them.
     store_memory : bool, default=False
-        Whether these utterances travel with pickle, joblib and ``save``.
+        Whether these utterances travel with pickle, joblib, copies and ``save``.
     random_state : int, RandomState or None, default=None
         Seeds weights, batches, dropout and the validation draw.
     verbose : int, default=0
