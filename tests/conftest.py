@@ -12,6 +12,9 @@ import torch
 from sk_mer import MTEClassifier
 from sk_mer.datasets import make_multimodal_emotions
 
+# A program of its own (make fuzz), which needs hypothesis.
+collect_ignore = ["fuzz_readers.py"]
+
 # Two threads cost more than they give on batches of this size.
 torch.set_num_threads(1)
 
