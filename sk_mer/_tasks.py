@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .labels import label_recipes
 from .validation import Targets, quoted
 
-__all__ = ["Task"]
+__all__ = ["Task", "refuse_other_classes"]
 
 
 class Task:
@@ -113,13 +113,20 @@ def _classes_of(
     y: NDArray[Any], classes: Any, given: Mapping[Any, Any] | None
 ) -> list[Any]:
     """The classes in `y`, each once."""
-    found = sorted(set(y.tolist()), key=str)
-    allowed = None if classes is None else np.asarray(classes).tolist()
-    allowed = list(given) if allowed is None and given is not None else allowed
-    extra = [name for name in found if allowed is not None and name not in allowed]
+    allowed = given if classes is None else classes
+    if allowed is not None:
+        refuse_other_classes(y, list(allowed))
+    return sorted(set(y.tolist()), key=str)
+
+
+def refuse_other_classes(y: NDArray[Any], classes: Any) -> None:
+    """Refuse values of a one-dimensional `y` that were not announced."""
+    allowed = np.asarray(classes).tolist()
+    extra = [
+        name for name in sorted(set(y.ravel().tolist()), key=str) if name not in allowed
+    ]
     if extra:
         raise ValueError(f"y holds {quoted(extra)}, which is not among the classes.")
-    return found
 
 
 def _refuse_one_sided(

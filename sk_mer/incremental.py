@@ -15,7 +15,7 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from torch import nn
 
-from ._tasks import Task
+from ._tasks import Task, refuse_other_classes
 from .batching import MultimodalDataset, rows_by_length
 from .continual import KnownLabelsLoss, MemoryStep, SourceStep
 from .episodic_memory import EpisodicMemory
@@ -98,6 +98,8 @@ class IncrementalMixin:
         """
         estimator: Any = self
         if not hasattr(self, "net_"):
+            if classes is not None:
+                refuse_other_classes(np.asarray(y), classes)
             return estimator._fit(X, y, labels, X_val=X_val, y_val=y_val)  # type: ignore[no-any-return]
         data = estimator._checked(X, reset=False)
         task = Task(estimator, y, labels, classes, len(data))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -161,13 +159,10 @@ def test_mosei_sized_and_exact(tmp_path):
     n, gone, twice = len(table), 500, 40
     data = layouts.corpus_of(pd.concat([shuffled, shuffled[:twice]]))
     data["groups"][-gone - twice : -twice] = "missing"
-    begun = time.perf_counter()
     with pytest.warns(UserWarning, match=r"580 of 23299 .*: 500 of other videos, 80 twice"):
         joined = add_emotion_labels(data, path, duplicates="drop")
-    took = time.perf_counter() - begun
     expected = shuffled.iloc[twice : n - gone][list(SDK_ORDER)].to_numpy() > 0
     np.testing.assert_array_equal(joined.y, expected)
-    assert took < 20  # benchmarks/data.py measures it; this only catches a wrong order
 
 
 def test_real_segments(real_data, tmp_path):
