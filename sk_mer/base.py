@@ -245,6 +245,7 @@ class BaseMultimodalClassifier(
         windows: Mapping[str, int] | None,
         thresholds: NDArray[np.float64],
         seed: int,
+        step: Any = None,
     ) -> Any:
         def dataset(part: Part, order: Any = slice(None)) -> MultimodalDataset:
             return self._dataset(part[0][order], part[1].encoded[order], windows)
@@ -261,6 +262,7 @@ class BaseMultimodalClassifier(
             seed=seed,
             thresholds=thresholds if train[1].multilabel else None,
             context=context,
+            step=step,
         )
         context.call_on_fit_task_end(**shown)
         return trained

@@ -12,18 +12,18 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.base import _fit_context
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state
 from torch import nn
 
 from ._tasks import Task, refuse_other_classes
-from .batching import MultimodalDataset, rows_by_length
 from .continual import KnownLabelsLoss, MemoryStep, SourceStep
 from .episodic_memory import EpisodicMemory
-from .metrics import weighted_accuracies
+from .metrics import label_auc_score, weighted_accuracies
 from .model_selection import unseen_threshold
 from .multimodal import MultimodalArray
 from .net import prediction_net
-from .training import forked_seed, make_criterion, train_net, whole_epochs
+from .training import forked_seed, make_criterion, whole_epochs
 from .validation import Targets, quoted, to_indicators
 
 __all__ = ["IncrementalMixin"]
@@ -114,9 +114,16 @@ class IncrementalMixin:
             module.set_label_rows(torch.from_numpy(rows), learn=not estimator._has_vectors)
             shown = valid or (data, task.encoded, task.columns)
             before = _scores(estimator, module, shown, thresholds)
-            step = _step(estimator, memory, rng)
-            net, history = _train(
-                estimator, module, task, data, valid, thresholds, seed, step
+            step = _step(estimator, memory, task.names, rng)
+            net, history = estimator._train(
+                module,
+                _loss(estimator, task.encoded, task.columns, task.names),
+                (data, Targets(task.names, task.encoded)),
+                None if valid is None else (valid[0], Targets(task.names, valid[1])),
+                estimator._n_steps,
+                thresholds,
+                seed,
+                step,
             )
         after = _scores(estimator, net.module_, shown, thresholds)
         _learned(estimator, task, net, history, thresholds)
@@ -218,11 +225,15 @@ def _loss(estimator: Any, encoded: Any, columns: Any, names: Any) -> KnownLabels
     return KnownLabelsLoss(make_criterion(told, known, weight), columns)
 
 
-def _step(estimator: Any, memory: EpisodicMemory, rng: np.random.RandomState) -> Any:
+def _step(
+    estimator: Any,
+    memory: EpisodicMemory,
+    names: tuple[Any, ...],
+    rng: np.random.RandomState,
+) -> Any:
     """The callback that brings the memory into each step; None to fine-tune."""
     if estimator.continual == "finetune":
         return None
-    names = range(max(max(e.columns) for e in memory.episodes) + 1)
     losses = [_loss(estimator, e.encoded, e.columns, names) for e in memory.episodes]
 
     def batches() -> list[tuple[Any, nn.Module]]:
@@ -238,41 +249,6 @@ def _step(estimator: Any, memory: EpisodicMemory, rng: np.random.RandomState) ->
     if estimator.continual == "joint":
         return SourceStep(batches)
     return MemoryStep(batches, estimator.memory_strength, estimator.continual)
-
-
-def _train(
-    estimator: Any,
-    module: nn.Module,
-    task: Task,
-    data: MultimodalArray,
-    valid: Rows | None,
-    thresholds: NDArray[np.float64],
-    seed: int,
-    step: Any,
-) -> Any:
-    def dataset(X: MultimodalArray, encoded: NDArray[Any]) -> MultimodalDataset:
-        return estimator._dataset(X, encoded, estimator._n_steps)  # type: ignore[no-any-return]
-
-    held_out = None
-    if valid is not None:
-        order = rows_by_length(valid[0])
-        held_out = dataset(valid[0][order], valid[1][order])
-    context = estimator._init_callback_context(max_subtasks=estimator.max_epochs)
-    shown = {"estimator": estimator, "X": data, "y": task.encoded}
-    context.call_on_fit_task_begin(**shown)
-    trained = train_net(
-        estimator,
-        module,
-        _loss(estimator, task.encoded, task.columns, task.names),
-        dataset(data, task.encoded),
-        held_out,
-        seed=seed,
-        thresholds=thresholds if estimator.multilabel_ else None,
-        context=context,
-        step=step,
-    )
-    context.call_on_fit_task_end(**shown)
-    return trained
 
 
 def _learned(
@@ -320,16 +296,11 @@ def _scores(
         guess = to_indicators(logits.argmax(axis=1), n_labels)
     told = np.isin(np.arange(n_labels), columns)
     accuracy = np.where(told, weighted_accuracies(truth, guess), np.nan)
-    auc = [_auc(truth[:, k], logits[:, k]) if told[k] else np.nan for k in range(n_labels)]
-    return {"weighted_accuracy": accuracy.tolist(), "auc": auc}
-
-
-def _auc(truth: NDArray[np.bool_], score: NDArray[Any]) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    if truth.all() or not truth.any():
-        return float("nan")
-    return float(roc_auc_score(truth, score))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMetricWarning)  # NaN says it here
+        found = label_auc_score(truth, logits, average=None)
+    auc = np.where(told, found, np.nan)
+    return {"weighted_accuracy": accuracy.tolist(), "auc": auc.tolist()}
 
 
 def _report(

@@ -19,7 +19,6 @@ __all__ = ["EmotionCorpus", "ReadOptions", "assemble"]
 
 _N_FACET, _N_FACET_EMOTIONS = 35, 10
 _BY_ROW = ("ids", "groups", "split", "intervals", "index")
-_FACTS = ("nonfinite", "pad_left", "pad_right", "zero")
 
 
 @dataclass(frozen=True)
@@ -305,8 +304,8 @@ def _read(name: str, sources: list[Any], columns: slice) -> tuple[Any, Facts]:
 
 
 def _each_row(source: Any) -> Iterator[Any]:
-    for rows in [slice(i, i + 1) for i in range(len(source))]:
-        yield source[rows][0]
+    for i in range(len(source)):
+        yield source[i : i + 1][0]
 
 
 def _read_rows(rows: list[Any]) -> tuple[list[Any], Facts]:
