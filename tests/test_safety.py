@@ -16,8 +16,9 @@ import torch
 
 from sk_mer.datasets import UnsafeFileError, load_emotion_labels, load_multimodal
 from sk_mer.datasets._arrays import FileArray
-from sk_mer.datasets._files import read_npz, read_torch
+from sk_mer.datasets._files import read_npz
 from sk_mer.datasets._safe_pickle import read_pickle
+from sk_mer.datasets._torch_files import read_torch
 
 from . import layouts
 from .layouts import content

@@ -5,7 +5,7 @@ from ._fetchers import fetch_glove, fetch_goemotions, fetch_ravdess
 from ._generator import make_multimodal_emotions
 from ._joiner import add_emotion_labels, load_emotion_labels
 from ._load import load_cmu_mosei, load_iemocap, load_multimodal
-from ._safe_pickle import UnsafeFileError
+from ._pickle_values import UnsafeFileError
 
 __all__ = [
     "EmotionCorpus",

@@ -11,9 +11,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CHUNK_BYTES", "FileArray", "row_chunks"]
+__all__ = ["CHUNK_BYTES", "FileArray", "declared_count", "row_chunks"]
 
 CHUNK_BYTES = 1 << 24
+_MAX_DIMENSIONS, _MAX_SIDE = 32, 1 << 48
+# An array without values can declare any number of rows, and readers count rows.
+_MAX_EMPTY = 1 << 20
+
+
+def declared_count(shape: Any) -> int:
+    """How many values a shape declares; refuses what no array of ours looks like.
+
+    Parameters
+    ----------
+    shape : object
+        As a file states it.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If it is no sequence of a few sizes, or declares a million rows of nothing.
+    """
+    fits = isinstance(shape, (tuple, list)) and len(shape) <= _MAX_DIMENSIONS
+    if not fits or any(type(n) is not int or not 0 <= n < _MAX_SIDE for n in shape):
+        raise ValueError("an array of an impossible shape is declared")
+    count: int = math.prod(shape)
+    if not count and shape[0] and math.prod(n or 1 for n in shape) > _MAX_EMPTY:
+        raise ValueError(f"an array of shape {tuple(shape)} without values is declared")
+    return count
 
 
 @dataclass(frozen=True)
@@ -44,6 +73,11 @@ class FileArray:
     def ndim(self) -> int:
         """Number of axes."""
         return len(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all values, in bytes."""
+        return math.prod(self.shape) * self.dtype.itemsize
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -21,7 +21,7 @@ from ._layouts import (
     Part,
     named_columns,
 )
-from ._safe_pickle import read_pickle
+from ._limited_reader import read_untrusted
 
 __all__ = ["iemocap_nine", "mte_folder", "mtl_folder", "split_files"]
 
@@ -184,7 +184,7 @@ def iemocap_nine(members: Members, splits: Sequence[str]) -> tuple[str, list[Par
 
 
 def _array_of(path: Path) -> Any:
-    found = read_pickle(path)
+    found = read_untrusted(path, "pickle")
     dtype = getattr(found, "dtype", None)
     if dtype is None or dtype.kind not in "biuf":
         raise Fault(f"{path.name} holds a {type(found).__name__}; expected one array")

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ._corpus import EmotionCorpus
-from ._layouts import Fault, named_columns
+from ._layouts import faults_of, named_columns
 from ._sdk import read_label_csd
 
 __all__ = ["add_emotion_labels", "load_emotion_labels"]
@@ -53,10 +53,8 @@ def load_emotion_labels(path: str | os.PathLike[str]) -> pd.DataFrame:
     file = Path(path)
     if not file.is_file():
         raise FileNotFoundError(f"No label file at {str(path)!r}.")
-    try:
+    with faults_of(file):
         return read_label_csd(file)
-    except Fault as fault:
-        raise ValueError(f"{file.name}: {fault}.") from fault
 
 
 def add_emotion_labels(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ __all__ = [
     "SPLITS",
     "Part",
     "Stacked",
+    "faults_of",
     "from_split_dictionary",
     "named_columns",
     "parse_ids",
@@ -124,6 +127,41 @@ class Stacked:
 
 class Fault(ValueError):
     """What is wrong with a file; the reader adds its name."""
+
+
+_MISSHAPEN = (
+    AttributeError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+)
+
+
+@contextmanager
+def faults_of(path: Path) -> Iterator[None]:
+    """Name the file in whatever a reader finds wrong with it.
+
+    Parameters
+    ----------
+    path : Path
+        File or folder.
+
+    Raises
+    ------
+    ValueError
+        One sentence, also where the content took a reader by surprise.
+    """
+    try:
+        yield
+    except Fault as fault:
+        raise ValueError(f"{path.name}: {fault}.") from fault
+    except _MISSHAPEN as error:
+        raise ValueError(
+            f"{path.name} is damaged or of no layout that is known here "
+            f"({type(error).__name__}: {str(error)[:200]}); fetch it again."
+        ) from error
 
 
 def from_split_dictionary(
@@ -382,6 +420,8 @@ def parse_ids(ids: Any, n: int) -> tuple[list[str], NDArray[np.int64], NDArray[n
     ValueError
         If their number differs.
     """
+    if not isinstance(ids, (list, tuple, np.ndarray)) or np.ndim(ids) == 0:
+        raise Fault(f"its ids are a {type(ids).__name__}; expected one for each row")
     rows = [np.ravel(np.asarray(row, dtype=object)) for row in ids]
     if len(rows) != n or any(len(row) == 0 for row in rows):
         raise Fault(f"there are {len(rows)} ids for {n} rows, or empty ones")

@@ -8,12 +8,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ._corpus import EmotionCorpus, ReadOptions, assemble
-from ._files import kind_of, read_npz, read_torch
+from ._files import kind_of, read_npz
 from ._folders import iemocap_nine, known_splits, mte_folder, mtl_folder, split_files
 from ._joiner import add_emotion_labels
-from ._layouts import MTE_ORDER, Fault, Part, from_split_dictionary
-from ._safe_pickle import read_pickle
+from ._layouts import MTE_ORDER, Fault, Part, faults_of, from_split_dictionary
+from ._limited_reader import read_untrusted
 from ._sdk import is_csd, sdk_folder
 
 __all__ = ["load_cmu_mosei", "load_iemocap", "load_multimodal"]
@@ -67,8 +69,15 @@ def load_multimodal(
         If there is nothing at `path`.
     ValueError
         If the file is damaged, asks for more than data, or is of no known layout.
+    TypeError
+        If `label_names`, `splits` or `modalities` are of another kind.
     ImportError
         If HDF5 is needed and h5py missing (``pip install sk-mer[hdf5]``).
+
+    Notes
+    -----
+    Pickles and ``.pt`` files are read by a process of its own, which may take memory and
+    time in proportion to the size of the file; see the user guide.
 
     Examples
     --------
@@ -81,16 +90,31 @@ def load_multimodal(
     if not place.exists():
         raise FileNotFoundError(f"There is no file or folder at {str(path)!r}.")
     options = ReadOptions(drop_facet_emotions, keep_empty)
+    _check_names(label_names)
+    _check_mappings(splits=splits, modalities=modalities)
     given = _Given(label_names, splits, modalities)
-    with ExitStack() as stack:
-        try:
-            if place.is_dir():
-                layout, parts = _folder(place, split, stack, given)
-            else:
-                layout, parts = _file(place, stack, given)
-            return assemble(layout, _chosen(parts, split), options)
-        except Fault as fault:
-            raise ValueError(f"{place.name}: {fault}.") from fault
+    with ExitStack() as stack, faults_of(place):
+        if place.is_dir():
+            layout, parts = _folder(place, split, stack, given)
+        else:
+            layout, parts = _file(place, stack, given)
+        return assemble(layout, _chosen(parts, split), options)
+
+
+def _check_names(label_names: Any) -> None:
+    if isinstance(label_names, str) or not (label_names is None or np.iterable(label_names)):
+        raise TypeError(
+            f"label_names={label_names!r} was given; expected a list, a name for each "
+            "column of labels."
+        )
+
+
+def _check_mappings(**given: Any) -> None:
+    for name, value in given.items():
+        if value is not None and not isinstance(value, Mapping):
+            raise TypeError(
+                f"{name}={value!r} was given; expected a mapping, see load_multimodal."
+            )
 
 
 def _chosen(parts: list[Part], split: str | None) -> list[Part]:
@@ -111,9 +135,9 @@ class _Given(NamedTuple):
 def _file(path: Path, stack: ExitStack, given: _Given) -> tuple[str, list[Part]]:
     kind = kind_of(path)
     if kind == "pickle":
-        return from_split_dictionary(read_pickle(path), given.label_names)
+        return from_split_dictionary(read_untrusted(path, "pickle"), given.label_names)
     if kind == "torch":
-        return from_split_dictionary(read_torch(path), given.label_names)
+        return from_split_dictionary(read_untrusted(path, "torch"), given.label_names)
     if kind == "npz":
         names = ", ".join(sorted(read_npz(path))[:6])
         raise Fault(f"it is one archive ({names}); give the folder with all three of MTL's")

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ._files import open_hdf5, whole_dataset
+from ._files import open_hdf5, text_dataset, whole_dataset
 from ._layouts import SDK_ORDER, Fault, Part, named_columns, parse_ids
 
 __all__ = ["is_csd", "read_label_csd", "sdk_folder"]
@@ -117,10 +117,9 @@ def _sequence(data: Any, key: str, path: Path) -> tuple[NDArray[Any], NDArray[np
 
 def _dimension_names(metadata: Any, path: Path) -> list[str]:
     """Names of the columns where the file states them; it keeps JSON in a dataset."""
-    if metadata is None or "dimension names" not in metadata:
+    if not hasattr(metadata, "keys") or "dimension names" not in metadata:
         return []
-    held = np.ravel(metadata["dimension names"][()])
-    text = held[0].decode("utf-8", "replace") if held.size == 1 else ""
+    text = text_dataset(metadata, "dimension names", path)
     return [name.strip().lower() for name in re.findall(r'"([^"]+)"', text)]
 
 
