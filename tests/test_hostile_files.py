@@ -444,3 +444,49 @@ def test_calls_of_code_end_before_the_reader_starts(tmp_path):
     torch.save({"train": Calls(eval, "1")}, tmp_path / "x.pt")
     with pytest.raises(UnsafeFileError, match=r"asks for (builtins|__builtin__).eval"):
         read_untrusted(tmp_path / "x.pt", "torch")
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"id": 3}, "x.pkl: its ids are a int; expected one for each row"),
+        ({"id": np.array(3)}, "x.pkl: its ids are a ndarray; expected one for each row"),
+        (
+            {"regression_labels": np.zeros(4), "text_bert": {}},
+            "'text_bert' holds no numbers",
+        ),
+        ({"labels": np.zeros((4, 1, 1), "U3")}, "'labels' holds no numbers"),
+    ],
+)
+def test_fields_of_another_kind(tmp_path, fields, what):
+    (tmp_path / "x.pkl").write_bytes(hostile_files.mult(**fields))
+    with pytest.raises(ValueError, match=what):
+        load_multimodal(tmp_path / "x.pkl")
+
+
+def test_content_that_surprises_a_reader(tmp_path, monkeypatch):
+    from sk_mer.datasets import _load
+
+    def surprised(*_):
+        raise KeyError("a" * 1000)
+
+    monkeypatch.setattr(_load, "from_split_dictionary", surprised)
+    (tmp_path / "x.pkl").write_bytes(hostile_files.mult())
+    what = "^x.pkl is damaged or of no layout that is known here .KeyError: 'a{199}.; fetch"
+    with pytest.raises(ValueError, match=what):
+        load_multimodal(tmp_path / "x.pkl")
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"label_names": "happy"}, "label_names='happy' was given; expected a list"),
+        ({"label_names": 3}, "label_names=3 was given; expected a list"),
+        ({"splits": ["train"]}, r"splits=\['train'\] was given; expected a mapping"),
+        ({"modalities": "text"}, "modalities='text' was given; expected a mapping"),
+    ],
+)
+def test_options_of_another_kind(tmp_path, options, what):
+    (tmp_path / "x.pkl").write_bytes(hostile_files.mult())
+    with pytest.raises(TypeError, match=what):
+        load_multimodal(tmp_path / "x.pkl", **options)

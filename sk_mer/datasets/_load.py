@@ -102,7 +102,8 @@ def load_multimodal(
 
 
 def _check_names(label_names: Any) -> None:
-    if isinstance(label_names, str) or not (label_names is None or np.iterable(label_names)):
+    given = label_names is not None
+    if given and (isinstance(label_names, str) or not np.iterable(label_names)):
         raise TypeError(
             f"label_names={label_names!r} was given; expected a list, a name for each "
             "column of labels."
