@@ -147,6 +147,51 @@ def test_label_columns_without_names_are_not_guessed(tmp_path):
         load_multimodal(path, label_names=["a", "b"])
 
 
+@pytest.mark.parametrize("shape", [(-1, 1), (-1, 1, 1), (-1,)])
+def test_one_label_column_with_a_name(tmp_path, shape):
+    """A number a row is sentiment; under a name that was given it is an emotion."""
+    splits = content()
+    named = {
+        k: {
+            **{m: s.dense(m, 20) for m in layouts.SIZES},
+            "labels": s.emotions[:, 0].reshape(shape) * (2 / 3),
+        }
+        for k, s in splits.items()
+    }
+    path = layouts._dump(tmp_path / "x", named)
+    data = load_multimodal(path, label_names=["happy"])
+    assert data.y.columns.tolist() == ["happy"]
+    expected = np.concatenate([s.emotions[:, 0] for s in splits.values()])
+    assert data.y["happy"].tolist() == expected.tolist()
+    with pytest.raises(ValueError, match="2 label names were given for 1 label columns"):
+        load_multimodal(path, label_names=["happy", "sad"])
+    assert load_multimodal(path).y.columns.tolist() == ["sentiment"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "held"),
+    [
+        (["a"] * 5, "5 sentences"),
+        (np.array(["a"] * 7, dtype=object), "7 sentences"),
+        ("sixsix", "a str"),
+        (np.array("six"), "a str"),
+    ],
+)
+def test_mmsa_sentences_of_another_number(tmp_path, texts, held):
+    path = layouts.write_mmsa(tmp_path / "x", content(longest=50))
+    data = pickle.loads(path.read_bytes())
+    data["train"]["raw_text"] = texts
+    with pytest.raises(
+        ValueError,
+        match=rf"^x: split 'train', 'raw_text' holds {held}; expected 6 sentences, one for "
+        r"each row of the modalities\.$",
+    ):
+        load_multimodal(layouts._dump(path, data))
+    data["train"]["raw_text"] = [b"six"] * 6
+    found = load_multimodal(layouts._dump(path, data))
+    assert found.part("train").sentences == ["six"] * 6
+
+
 @pytest.mark.parametrize("aligned", [True, False])
 def test_mmsa(tmp_path, aligned):
     splits = content(aligned=aligned, longest=50)

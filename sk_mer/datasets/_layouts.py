@@ -300,8 +300,10 @@ def _mult_labels(
     split: str, labels: NDArray[np.float64], window: int, names: Sequence[str] | None
 ) -> tuple[pd.DataFrame | None, NDArray[np.float64] | None]:
     n = len(labels)
-    if labels.size == n:
-        return None, labels.reshape(n)
+    if labels.size == n:  # a number a row: sentiment, unless it was given a name
+        if names is None:
+            return None, labels.reshape(n)
+        return named_columns(labels.reshape(n, 1), names), None
     if labels.ndim == 3 and labels.shape[2] == 2:  # one-hot pairs: (no, yes)
         labels = labels.argmax(axis=2).astype(np.float64)
         names = names or (IEMOCAP_FOUR if labels.shape[1] == len(IEMOCAP_FOUR) else None)
@@ -356,9 +358,21 @@ def _mmsa(split: str, fields: Mapping[str, Any]) -> Part:
     if fields.get("id") is not None:
         part.videos, part.index, part.intervals = parse_ids(fields["id"], n)
     if fields.get("raw_text") is not None:
-        part.sentences = [_decoded(row) for row in np.asarray(fields["raw_text"]).tolist()]
+        part.sentences = _sentences(split, fields["raw_text"], n)
     part.lengths = _mmsa_lengths(split, fields, modalities, n)
     return part
+
+
+def _sentences(split: str, texts: Any, n: int) -> list[str]:
+    rows = texts.tolist() if isinstance(texts, np.ndarray) else texts
+    if not isinstance(rows, (list, tuple)) or len(rows) != n:
+        many = isinstance(rows, (list, tuple))
+        held = f"{len(rows)} sentences" if many else f"a {type(rows).__name__}"
+        raise Fault(
+            f"split {split!r}, 'raw_text' holds {held}; expected {n} sentences, one for "
+            "each row of the modalities"
+        )
+    return [_decoded(row) for row in rows]
 
 
 def _mmsa_lengths(

@@ -45,7 +45,8 @@ def load_multimodal(
     split : {"train", "valid", "test"}, optional
         Only this split; of files that can, only that much is read.
     label_names : sequence of str, optional
-        Names of the label columns, for pickles whose layout does not say them.
+        Names of the label columns, for pickles whose layout does not say them. One
+        number a row is sentiment without them, and an emotion under one name.
     drop_facet_emotions : bool, default=False
         Leave out the first ten of the 35 FACET columns, which are outputs of emotion
         detectors and make zero-shot results look better than they are.
