@@ -8,6 +8,7 @@ import pytest
 from sklearn.model_selection import GroupKFold
 
 from sk_mer import MTEClassifier, MultimodalArray, load_label_vectors
+from sk_mer.metrics import roc_auc_scorer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "demo"))
 
@@ -53,4 +54,7 @@ def test_mosi_vectors(real_data):
     model.fit(X, y, groups=train["video_id"])
     test = MultimodalArray({m: stored[f"{m}_test"] for m in ("text", "audio", "video")})
     truth = np.where(about[about["split"] == "test"]["label"], "positive", "negative")
-    assert model.score(test, truth) > 0.65  # most frequent answer: 0.62
+    most_frequent = max((truth == answer).mean() for answer in np.unique(truth))
+    # The margin is more than three standard errors of 752 rows.
+    assert model.score(test, truth) > most_frequent + 0.06
+    assert roc_auc_scorer(model, test, truth) > 0.72

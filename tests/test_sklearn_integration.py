@@ -1,15 +1,18 @@
 """Grid search, cross-validation, pipelines, callbacks, metadata, display."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import sklearn
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.fixes import parse_version
 from skorch.callbacks import Callback
 
-from sk_mer import LFLSTMClassifier, MTEClassifier
+from sk_mer import LFLSTMClassifier, MTEClassifier, MultimodalArray
 from sk_mer.metrics import make_label_scorer, roc_auc_scorer, weighted_accuracy_scorer
 from sk_mer.preprocessing import MultimodalScaler
 
@@ -103,20 +106,50 @@ def test_groups_reach_the_classifier(emotions, pipeline):
     assert len(seen_rows["train"]) == 220
 
 
-def test_metadata_routing(emotions, mte):
+class GroupSpy(Callback):
+    """Notes which groups are trained on and which validate, in each fit."""
+
+    seen: ClassVar[list] = []
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        if not net.history[:-1]:
+            parts = (dataset_train.X, dataset_valid.X)
+            self.seen.append([set(X.values("group").ravel().tolist()) for X in parts])
+
+
+@pytest.mark.parametrize("requested", [True, False])
+def test_metadata_routing(emotions, mte, requested):
+    """Groups arrive in ``fit``: validation rows are then whole groups."""
     groups = np.repeat(np.arange(12), 20)
+    told = {name: [row[name] for row in emotions.X] for name in emotions.X.modalities}
+    X = MultimodalArray({**told, "group": groups[:, None]})
+    GroupSpy.seen.clear()
+    mte.set_params(
+        max_epochs=1,
+        validation_fraction=0.3,
+        hidden_sizes=4,
+        net_params={"callbacks": [("spy", GroupSpy())]},
+    )
     with sklearn.config_context(enable_metadata_routing=True):
-        model = clone(mte).set_fit_request(groups=True, X_val=False, y_val=False)
-        steps = make_pipeline(MultimodalScaler(), model)
+        model = clone(mte).set_fit_request(groups=requested, X_val=False, y_val=False)
+        steps = make_pipeline(FunctionTransformer(), model)
         cross_validate(
             steps,
-            emotions.X,
+            X,
             emotions.y[emotions.seen],
             params={"groups": groups},
             cv=GroupKFold(2).set_split_request(groups=True),
             scoring=weighted_accuracy_scorer,
             error_score="raise",
         )
+    assert len(GroupSpy.seen) == 2
+    for train, valid in GroupSpy.seen:
+        assert len(train | valid) == 6
+        if requested:
+            assert not train & valid
+            assert len(valid) == 2  # three tenths of six
+        else:
+            assert train & valid
 
 
 def test_nested_parameters_and_clone(pipeline):
