@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.metrics import f1_score
-from sklearn.utils.validation import check_consistent_length
+
+from ._label_columns import indicators, pair, zero_one
+from ._scorers import LabelScorer
 
 __all__ = [
     "accuracy_scorer",
@@ -34,17 +34,24 @@ __all__ = [
 
 
 def weighted_accuracy_score(
-    y_true: ArrayLike, y_pred: ArrayLike, *, average: str | None = "macro"
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    average: str | None = "macro",
+    sample_weight: ArrayLike | None = None,
 ) -> float | NDArray[np.float64]:
     """Weighted accuracy: mean of true-positive and true-negative rate, by label.
 
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_samples,) or (n_samples, n_labels)
-        Two-dimensional 0/1 indicators, or one class a sample; the score of a class is
-        then that of "this class or another".
+        Columns of 0 and 1, one a label, or one class a sample; the score of a class is
+        then that of "this class or another". A vector of 0 and 1 is one label. Columns
+        of two DataFrames are matched by name, all others by their order.
     average : {"macro", None}, default="macro"
         Mean over labels, or one score a label (for classes, in sorted order).
+    sample_weight : array-like of shape (n_samples,), optional
+        Weights of the samples, 0 or more: 0 leaves one out, 2 counts it twice.
 
     Returns
     -------
@@ -55,7 +62,8 @@ def weighted_accuracy_score(
     Raises
     ------
     ValueError
-        If the shapes differ, a value of 2-D input is not 0 or 1, or `average` is
+        If the shapes or the names of columns differ, a value of 2-D input is not 0 or
+        1, a weight is negative or not finite, all weights are 0, or `average` is
         unknown.
 
     References
@@ -69,26 +77,39 @@ def weighted_accuracy_score(
     >>> weighted_accuracy_score([[1], [0], [0], [0]], [[1], [1], [0], [0]])
     0.8333333333333333
     """
-    truth, guess = _indicators(y_true, y_pred)
-    return _average(weighted_accuracies(truth, guess), average, "Weighted accuracy")
+    truth, guess, weights, names = indicators(y_true, y_pred, sample_weight)
+    accuracies = weighted_accuracies(truth, guess, weights)
+    return _average(accuracies, average, "Weighted accuracy", names)
 
 
 def weighted_accuracies(
-    truth: NDArray[np.bool_], guess: NDArray[np.bool_]
+    truth: NDArray[np.bool_],
+    guess: NDArray[np.bool_],
+    weights: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """By label, with NaN where undefined and no warning; for use in training loops."""
-    n_positive = truth.sum(axis=0)
-    n_negative = len(truth) - n_positive
     with np.errstate(invalid="ignore"):
-        hit_rate = (truth & guess).sum(axis=0) / n_positive
-        reject_rate = (~truth & ~guess).sum(axis=0) / n_negative
+        hit_rate = _total(truth & guess, weights) / _total(truth, weights)
+        reject_rate = _total(~truth & ~guess, weights) / _total(~truth, weights)
     return np.asarray((hit_rate + reject_rate) / 2)
 
 
+def _total(mask: NDArray[np.bool_], weights: NDArray[np.float64] | None) -> NDArray[Any]:
+    """Rows of each column where `mask` holds, by their weights."""
+    return np.asarray(mask.sum(axis=0) if weights is None else weights @ mask)
+
+
 def positive_f1_score(
-    y_true: ArrayLike, y_pred: ArrayLike, *, average: str | None = "macro"
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    average: str | None = "macro",
+    sample_weight: ArrayLike | None = None,
 ) -> float | NDArray[np.float64]:
     """F1 of the positive class of each label, the "unweighted F1" of MTE's Table 5.
+
+    Of a vector of 0 and 1 it is the F1 of 1, as scikit-learn's ``f1_score``; of a vector
+    of other classes it is the mean over the classes.
 
     Parameters
     ----------
@@ -96,11 +117,14 @@ def positive_f1_score(
         As in :func:`weighted_accuracy_score`.
     average : {"macro", None}, default="macro"
         Mean over labels, or one score a label.
+    sample_weight : array-like of shape (n_samples,), optional
+        As in :func:`weighted_accuracy_score`.
 
     Returns
     -------
     float or ndarray of shape (n_labels,)
-        In [0, 1]; 0 with a warning where there is neither a positive nor a guess of one.
+        In [0, 1]; 0 with a warning where there is neither a positive nor a prediction
+        of one.
 
     Raises
     ------
@@ -113,13 +137,42 @@ def positive_f1_score(
     >>> positive_f1_score([[1], [0], [1]], [[1], [1], [1]])
     0.8
     """
-    truth, guess = _indicators(y_true, y_pred)
-    columns = [f1_score(t, g) for t, g in zip(truth.T, guess.T, strict=True)]
-    return _average(np.array(columns, dtype=float), average, "F1")
+    truth, guess, weights, names = indicators(y_true, y_pred, sample_weight)
+    score = _average(_f1(truth, guess, weights), average, "F1", names)
+    empty = np.flatnonzero(~(truth | guess).any(axis=0))
+    if empty.size:
+        warnings.warn(
+            f"F1 is 0 for label(s) {[names[k] for k in empty]}, which have neither "
+            "positives nor predictions.",
+            UndefinedMetricWarning,
+            stacklevel=2,
+        )
+    return score
+
+
+def _f1(
+    truth: NDArray[np.bool_], guess: NDArray[np.bool_], weights: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """By label; 0 where it is undefined."""
+    hits = _total(truth & guess, weights)
+    return _f1_of_counts(hits, _total(truth, weights), _total(guess, weights))
+
+
+def _f1_of_counts(
+    hits: NDArray[Any], actual: NDArray[Any], said: NDArray[Any]
+) -> NDArray[np.float64]:
+    total = actual + said
+    scores = np.zeros(len(total))
+    np.divide(2 * hits, total, out=scores, where=total > 0)
+    return scores
 
 
 def weighted_f1_score(
-    y_true: ArrayLike, y_pred: ArrayLike, *, average: str | None = "macro"
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    average: str | None = "macro",
+    sample_weight: ArrayLike | None = None,
 ) -> float | NDArray[np.float64]:
     """F1 of "present" and "absent", weighted by their frequency, by label.
 
@@ -132,6 +185,8 @@ def weighted_f1_score(
         As in :func:`weighted_accuracy_score`.
     average : {"macro", None}, default="macro"
         Mean over labels, or one score a label.
+    sample_weight : array-like of shape (n_samples,), optional
+        As in :func:`weighted_accuracy_score`.
 
     Returns
     -------
@@ -149,27 +204,37 @@ def weighted_f1_score(
     >>> round(weighted_f1_score([[0], [0], [0], [1]], [[0], [0], [0], [0]]), 3)
     0.643
     """
-    truth, guess = _indicators(y_true, y_pred)
-    columns = [
-        f1_score(t, g, average="weighted", zero_division=0.0)
-        for t, g in zip(truth.T, guess.T, strict=True)
-    ]
-    return _average(np.array(columns, dtype=float), average, "Weighted F1")
+    truth, guess, weights, names = indicators(y_true, y_pred, sample_weight)
+    present, absent = _f1(truth, guess, weights), _f1(~truth, ~guess, weights)
+    share = _share(truth, weights)
+    return _average(share * present + (1 - share) * absent, average, "Weighted F1", names)
+
+
+def _share(mask: NDArray[np.bool_], weights: NDArray[np.float64] | None) -> NDArray[Any]:
+    """Share of the rows of each column where `mask` holds."""
+    total = len(mask) if weights is None else weights.sum()
+    return np.asarray(_total(mask, weights) / total)
 
 
 def label_auc_score(
-    y_true: ArrayLike, y_score: ArrayLike, *, average: str | None = "macro"
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    average: str | None = "macro",
+    sample_weight: ArrayLike | None = None,
 ) -> float | NDArray[np.float64]:
     """Area under the ROC curve of each label against the rest.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples, n_labels)
-        0/1 indicators.
+        Columns of 0 and 1.
     y_score : array-like of shape (n_samples, n_labels)
-        Scores or probabilities.
+        Scores or probabilities. Columns of two DataFrames are matched by name.
     average : {"macro", None}, default="macro"
         Mean over labels, or one score a label.
+    sample_weight : array-like of shape (n_samples,), optional
+        As in :func:`weighted_accuracy_score`.
 
     Returns
     -------
@@ -179,8 +244,7 @@ def label_auc_score(
     Raises
     ------
     ValueError
-        If the shapes differ, a value of `y_true` is not 0 or 1, or one of `y_score` is
-        not finite.
+        As in :func:`weighted_accuracy_score`, or if a value of `y_score` is not finite.
 
     Examples
     --------
@@ -188,33 +252,45 @@ def label_auc_score(
     >>> label_auc_score([[1], [0], [1]], [[0.9], [0.4], [0.3]])
     0.5
     """
-    truth = _zero_one(y_true, "y_true")
-    scores = np.asarray(y_score, dtype=float)
-    if scores.shape != truth.shape:
-        raise ValueError(
-            f"y_score has shape {scores.shape} but y_true {truth.shape}; expected the same."
-        )
+    true, answer, weights, names = pair(y_true, y_score, sample_weight, "y_score")
+    truth, scores = zero_one(true, "y_true"), np.asarray(answer, dtype=float)
     if not np.isfinite(scores).all():
         raise ValueError(
             f"y_score holds {int((~np.isfinite(scores)).sum())} NaN or infinite values; "
             "expected finite scores."
         )
-    # The Mann-Whitney form: how often a positive outranks a negative, ties by half.
-    n_positive = truth.sum(axis=0)
-    pairs = n_positive * (len(truth) - n_positive)
-    ranks = np.where(truth, rankdata(scores, axis=0), 0).sum(axis=0)
-    above = ranks - n_positive * (n_positive + 1) / 2
-    aucs = np.divide(above, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
-    return _average(aucs, average, "AUC")
+    columns = zip(truth.T, scores.T, strict=True)
+    aucs = np.array([_auc(yes, score, weights) for yes, score in columns])
+    return _average(aucs, average, "AUC", names)
 
 
-def trivial_baselines(y: ArrayLike) -> dict[str, dict[str, NDArray[np.float64]]]:
+def _auc(
+    truth: NDArray[np.bool_],
+    scores: NDArray[np.float64],
+    weights: NDArray[np.float64] | None,
+) -> float:
+    """How often a positive outranks a negative, ties by half (Mann and Whitney)."""
+    weights = np.ones(len(truth)) if weights is None else weights
+    _, rank = np.unique(scores, return_inverse=True)
+    positives = np.bincount(rank, weights * truth)
+    negatives = np.bincount(rank, weights * ~truth)
+    pairs = positives.sum() * negatives.sum()
+    outranked = np.cumsum(negatives) - negatives / 2
+    return float(positives @ outranked / pairs) if pairs else float("nan")
+
+
+def trivial_baselines(
+    y: ArrayLike, *, sample_weight: ArrayLike | None = None
+) -> dict[str, dict[str, NDArray[np.float64]]]:
     """What predictors that look at nothing score on these labels.
 
     Parameters
     ----------
     y : array-like of shape (n_samples,) or (n_samples, n_labels)
-        Labels of the data that a model is judged on.
+        Labels of the data that a model is judged on; as in
+        :func:`weighted_accuracy_score`.
+    sample_weight : array-like of shape (n_samples,), optional
+        As in :func:`weighted_accuracy_score`.
 
     Returns
     -------
@@ -222,12 +298,13 @@ def trivial_baselines(y: ArrayLike) -> dict[str, dict[str, NDArray[np.float64]]]
         Outer keys ``"all-no"``, ``"all-yes"`` and ``"prior"`` (a coin for each label
         that falls "yes" as often as the label occurs; expected values). Inner keys
         ``"accuracy"``, ``"weighted_accuracy"``, ``"positive_f1"``, ``"weighted_f1"``
-        and ``"auc"``.
+        and ``"auc"``. Weighted accuracy and AUC are NaN for a label without positives
+        or without negatives.
 
     Raises
     ------
     ValueError
-        If 2-D labels are not 0 or 1 or there are none.
+        If 2-D labels are not 0 or 1, there are none, or the weights are no weights.
 
     Examples
     --------
@@ -235,8 +312,8 @@ def trivial_baselines(y: ArrayLike) -> dict[str, dict[str, NDArray[np.float64]]]
     >>> trivial_baselines([[1], [0], [0], [0]])["all-no"]["accuracy"].tolist()
     [0.75]
     """
-    truth, _ = _indicators(y, y)
-    share = truth.mean(axis=0)
+    truth, _, weights, _ = indicators(y, y, sample_weight)
+    share = _share(truth, weights)
     rates = {"all-no": np.zeros_like(share), "all-yes": np.ones_like(share), "prior": share}
     return {name: _scores_of_coin(share, rate) for name, rate in rates.items()}
 
@@ -245,61 +322,29 @@ def _scores_of_coin(
     share: NDArray[np.float64], rate: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float64]]:
     """Scores of saying yes with probability `rate` where yes is right in `share`."""
-
-    def f1(actual: NDArray[np.float64], said: NDArray[np.float64]) -> NDArray[np.float64]:
-        total = actual + said
-        hits = 2 * actual * said
-        return np.divide(hits, total, out=np.zeros_like(hits), where=total > 0)
-
-    positive, negative = f1(share, rate), f1(1 - share, 1 - rate)
+    no, no_rate = 1 - share, 1 - rate
+    positive = _f1_of_counts(share * rate, share, rate)
+    negative = _f1_of_counts(no * no_rate, no, no_rate)
     undefined = (share == 0) | (share == 1)
     half = np.where(undefined, np.nan, 0.5)
     return {
-        "accuracy": share * rate + (1 - share) * (1 - rate),
+        "accuracy": share * rate + no * no_rate,
         "weighted_accuracy": half,
         "positive_f1": positive,
-        "weighted_f1": share * positive + (1 - share) * negative,
+        "weighted_f1": share * positive + no * negative,
         "auc": half.copy(),
     }
 
 
-def _indicators(
-    y_true: ArrayLike, y_pred: ArrayLike
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Both as 0/1 columns; a column of classes becomes one column a class."""
-    true, pred = np.asarray(y_true), np.asarray(y_pred)
-    check_consistent_length(true, pred)
-    if not len(true):
-        raise ValueError("y_true has no samples; expected at least one.")
-    if true.ndim == 1 and pred.ndim == 1:
-        classes = np.unique(np.concatenate([true, pred]))
-        return true[:, None] == classes, pred[:, None] == classes
-    if true.shape != pred.shape:
-        raise ValueError(
-            f"y_pred has shape {pred.shape} but y_true {true.shape}; expected the same."
-        )
-    return _zero_one(true, "y_true"), _zero_one(pred, "y_pred")
-
-
-def _zero_one(y: ArrayLike, name: str) -> NDArray[np.bool_]:
-    array = np.asarray(y)
-    if array.ndim != 2:
-        raise ValueError(f"{name} has {array.ndim} dimensions; expected 1 or 2.")
-    if not np.isin(array, (0, 1)).all():
-        bad = array[~np.isin(array, (0, 1))][0]
-        raise ValueError(f"{name} holds {bad!r}; expected 0 or 1 for each label.")
-    return array.astype(bool)
-
-
 def _average(
-    by_label: NDArray[np.float64], average: str | None, metric: str
+    by_label: NDArray[np.float64], average: str | None, metric: str, names: list[Any]
 ) -> float | NDArray[np.float64]:
     if average not in ("macro", None):
         raise ValueError(f"average={average!r} was given; expected 'macro' or None.")
     undefined = np.flatnonzero(np.isnan(by_label))
     if undefined.size:
         warnings.warn(
-            f"{metric} is undefined for label column(s) {undefined.tolist()}, which "
+            f"{metric} is undefined for label(s) {[names[k] for k in undefined]}, which "
             "lack positives or negatives; they are NaN and left out of the mean.",
             UndefinedMetricWarning,
             stacklevel=3,
@@ -309,67 +354,11 @@ def _average(
     return float("nan") if undefined.size == len(by_label) else float(np.nanmean(by_label))
 
 
-class _LabelScorer:
-    """A scorer that reads a model's own answer instead of guessing its meaning.
-
-    scikit-learn's scorers take ``predict_proba`` of shape ``(n, 2)`` for the two
-    columns of one binary problem; here columns are labels wherever `y` has columns.
-    """
-
-    def __init__(
-        self, metric: Callable[..., Any], *, needs_scores: bool = False, label: Any = None
-    ) -> None:
-        self.metric = metric
-        self.needs_scores = needs_scores
-        self.label = label
-
-    def __call__(self, estimator: Any, X: Any, y: ArrayLike) -> float:
-        if self.label is None:
-            return float(self.metric(*self._pair(estimator, X, y)))
-        column = self._column(estimator, y)
-        with warnings.catch_warnings():
-            # Other labels may be undefined here; this one is reported below.
-            warnings.simplefilter("ignore", UndefinedMetricWarning)
-            score = self.metric(*self._pair(estimator, X, y), average=None)[column]
-        if np.isnan(score):
-            warnings.warn(
-                f"The score of {self.label!r} is undefined: it lacks positives or "
-                "negatives here.",
-                UndefinedMetricWarning,
-                stacklevel=2,
-            )
-        return float(score)
-
-    def _pair(self, estimator: Any, X: Any, y: ArrayLike) -> tuple[Any, Any]:
-        truth = np.asarray(y)
-        if truth.ndim == 1:
-            classes = np.asarray(estimator.classes_)
-            truth = (truth[:, None] == classes).astype(int)
-            if self.needs_scores:
-                return truth, np.asarray(estimator.predict_proba(X))
-            return truth, (estimator.predict(X)[:, None] == classes).astype(int)
-        predict = estimator.predict_proba if self.needs_scores else estimator.predict
-        return truth, np.asarray(predict(X))
-
-    def _column(self, estimator: Any, y: ArrayLike) -> int:
-        names = list(y.columns) if hasattr(y, "columns") else _label_names(estimator)
-        if self.label not in names:
-            raise ValueError(
-                f"The scorer is for label {self.label!r}, but the labels are "
-                f"{', '.join(map(repr, names))}."
-            )
-        return int(names.index(self.label))
-
-    def __repr__(self) -> str:
-        of = "" if self.label is None else f" of {self.label!r}"
-        return f"<scorer: {self.metric.__name__}{of}>"
-
-
 def _label_accuracy(
-    y_true: ArrayLike, y_pred: ArrayLike, *, average: str | None = "macro"
-) -> float | NDArray[np.float64]:
-    truth, guess = _indicators(y_true, y_pred)
-    return _average((truth == guess).mean(axis=0), average, "Accuracy")
+    y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None
+) -> float:
+    truth, guess, weights, _ = indicators(y_true, y_pred, sample_weight)
+    return float(_share(truth == guess, weights).mean())
 
 
 _METRICS: dict[str, tuple[Callable[..., Any], bool]] = {
@@ -381,7 +370,7 @@ _METRICS: dict[str, tuple[Callable[..., Any], bool]] = {
 }
 
 
-def make_label_scorer(metric: str, label: Any = None) -> _LabelScorer:
+def make_label_scorer(metric: str, label: Any = None) -> LabelScorer:
     """A scorer for ``scoring=``, of all labels or of one.
 
     Parameters
@@ -394,7 +383,11 @@ def make_label_scorer(metric: str, label: Any = None) -> _LabelScorer:
     Returns
     -------
     callable
-        ``scorer(estimator, X, y)``.
+        ``scorer(estimator, X, y, *, sample_weight=None)``. Columns of a DataFrame `y`
+        are found by name among the model's ``labels_``, also where the model is in a
+        pipeline or a search; those of an array stand in the order of ``labels_``.
+        Where scikit-learn's metadata routing is on, ask for weights with
+        ``set_score_request(sample_weight=True)``.
 
     Raises
     ------
@@ -412,14 +405,7 @@ def make_label_scorer(metric: str, label: Any = None) -> _LabelScorer:
             f"metric={metric!r} was given; expected one of {', '.join(_METRICS)}."
         )
     function, needs_scores = _METRICS[metric]
-    return _LabelScorer(function, needs_scores=needs_scores, label=label)
-
-
-def _label_names(estimator: Any) -> list[Any]:
-    """Labels of an estimator, or of the one inside a pipeline or a search."""
-    inner = getattr(estimator, "best_estimator_", estimator)
-    inner = inner.steps[-1][1] if hasattr(inner, "steps") else inner
-    return list(getattr(inner, "labels_", inner.classes_))
+    return LabelScorer(function, needs_scores=needs_scores, label=label)
 
 
 weighted_accuracy_scorer = make_label_scorer("weighted_accuracy")

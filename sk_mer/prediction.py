@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.metrics import accuracy_score
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from ._label_columns import align_to_model, checked_weights, zero_one
 from .batching import MultimodalDataset, rows_by_length
 from .labels import label_recipes
 from .model_selection import unseen_threshold
@@ -148,6 +150,40 @@ class EmotionPredictor(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
         if not self.multilabel_ and logits.shape[1] == 2:
             return logits[:, 1] - logits[:, 0]
         return logits
+
+    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Accuracy: the share of utterances whose labels are all predicted right.
+
+        Parameters
+        ----------
+        X : like in ``fit``
+            Utterances.
+        y : DataFrame or array-like of shape (n, n_labels) or (n,)
+            Their emotions. Columns of a DataFrame are found by name, whatever their
+            order; those of an array stand in the order of ``labels_``.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the utterances.
+
+        Returns
+        -------
+        float
+            In [0, 1].
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the utterances do not fit those of ``fit``, `y` has other columns than
+            ``labels_``, or weights are negative, not finite or all 0.
+        """
+        self._check_fitted()
+        if self.multilabel_:
+            truth = zero_one(align_to_model(y, self), "y").astype(int)
+        else:
+            truth = column_or_1d(y, warn=True)
+        weights = checked_weights(sample_weight, truth)
+        return float(accuracy_score(truth, self.predict(X), sample_weight=weights))
 
     def set_labels(self: Self, labels: Sequence[Any] | Mapping[Any, Any]) -> Self:
         """Speak of these emotions from now on, seen in ``fit`` or not.

@@ -1,22 +1,18 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
 from sk_mer.metrics import (
-    accuracy_scorer,
-    f1_scorer,
     label_auc_score,
-    make_label_scorer,
     positive_f1_score,
-    roc_auc_scorer,
     trivial_baselines,
+    weighted_accuracies,
     weighted_accuracy_score,
-    weighted_accuracy_scorer,
     weighted_f1_score,
-    weighted_f1_scorer,
 )
 
 # Test positives of IEMOCAP's four emotions among 938 rows (systems of the field are
@@ -91,53 +87,294 @@ def test_auc(labels):
     assert label_auc_score(truth, score) == pytest.approx(np.mean(expected))
 
 
+def test_scores_that_are_kept_as_objects():
+    scores = np.array([[0.9], [True], [0]], dtype=object)
+    assert label_auc_score([[0], [1], [0]], scores) == 1
+
+
 def test_auc_counts_ties_by_half(rng):
     truth, score = rng.integers(0, 2, (200, 3)), rng.integers(0, 4, (200, 3))
     expected = [roc_auc_score(truth[:, k], score[:, k]) for k in range(3)]
     np.testing.assert_allclose(label_auc_score(truth, score, average=None), expected)
 
 
-def test_auc_of_scores_that_are_not_finite():
-    with pytest.raises(ValueError, match="y_score holds 1 NaN or infinite values"):
-        label_auc_score([[1], [0]], [[0.5], [np.nan]])
+METRICS = [
+    weighted_accuracy_score,
+    positive_f1_score,
+    weighted_f1_score,
+    label_auc_score,
+]
 
 
-@pytest.mark.parametrize("metric", [weighted_accuracy_score, label_auc_score])
-def test_undefined_labels(metric):
+def caught(metric, *args, **kwargs):
+    """What a metric returns, and its warnings with the file that they point to."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        score = metric(*args, **kwargs)
+    assert all(w.category is UndefinedMetricWarning for w in found)
+    assert all(w.filename == __file__ for w in found)
+    return score, [str(w.message) for w in found]
+
+
+@pytest.mark.parametrize(
+    ("metric", "name"),
+    [(weighted_accuracy_score, "Weighted accuracy"), (label_auc_score, "AUC")],
+)
+def test_undefined_labels(metric, name):
     truth = np.array([[1, 0, 1], [0, 0, 1]])
-    with pytest.warns(UndefinedMetricWarning, match=r"\[1, 2\]"):
-        by_label = metric(truth, truth, average=None)
+    by_label, said = caught(metric, truth, truth, average=None)
     np.testing.assert_array_equal(by_label, [1.0, np.nan, np.nan])
-    with pytest.warns(UndefinedMetricWarning):
-        assert metric(truth, truth) == 1.0
-    with pytest.warns(UndefinedMetricWarning):
-        assert np.isnan(metric(truth[:, 1:], truth[:, 1:]))
+    assert said == [
+        f"{name} is undefined for label(s) [1, 2], which lack positives or negatives; "
+        "they are NaN and left out of the mean."
+    ]
+    assert caught(metric, truth, truth) == (1.0, said)
+    score, said = caught(metric, truth[:, 1:], truth[:, 1:])
+    assert np.isnan(score)
+    assert isinstance(score, float)
+    table = pd.DataFrame(truth, columns=["awe", "joy", "fear"])
+    _, said = caught(metric, table, truth)
+    assert "for label(s) ['joy', 'fear'], which" in said[0]
+
+
+def test_undefined_classes_are_named():
+    _, (said,) = caught(weighted_accuracy_score, ["a", "a"], ["a", "a"])
+    assert "for label(s) ['a'], which" in said
+
+
+def test_f1_where_nothing_is_there_and_nothing_was_said():
+    truth = pd.DataFrame({"joy": [1, 0], "fear": [0, 0], "awe": [0, 0]})
+    guess = [[1, 0, 0], [0, 0, 1]]
+    by_label, said = caught(positive_f1_score, truth, guess, average=None)
+    assert by_label.tolist() == [1, 0, 0]
+    assert said == [
+        "F1 is 0 for label(s) ['fear'], which have neither positives nor predictions."
+    ]
+    assert caught(positive_f1_score, truth, guess) == (1 / 3, said)
+    # Weighted F1 has "absent" to score there.
+    by_label, said = caught(weighted_f1_score, truth, guess, average=None)
+    assert by_label.tolist() == [1, 1, 2 / 3]
+    assert said == []
 
 
 @pytest.mark.parametrize(
     ("truth", "guess", "message"),
     [
-        ([[0, 2]], [[0, 1]], "y_true holds"),
-        ([[0, 1]], [[0, 0.5]], "y_pred holds"),
-        ([[0, 1]], [[0]], "expected the same"),
+        ([[0, 2]], [[0, 1]], "y_true holds 2; expected 0 or 1 for each label."),
+        ([[0, 1]], [[0, 0.5]], "y_pred holds 0.5; expected 0 or 1 for each label."),
+        (
+            [[0, 1]],
+            [[0]],
+            r"y_pred has shape \(1, 1\) but y_true \(1, 2\); expected the same.",
+        ),
+        ([[0], [1]], [0, 1], r"y_pred has shape \(2,\) but y_true \(2, 1\)"),
         ([[0, 1]], [[0, 1], [1, 0]], "inconsistent numbers of samples"),
-        ([], [], "no samples"),
-        (np.zeros((1, 1, 1)), np.zeros((1, 1, 1)), "3 dimensions"),
+        ([], [], "y_true has no samples; expected at least one."),
+        (np.zeros((1, 1, 1)), np.zeros((1, 1, 1)), "y_true has 3 dimension"),
+        (["a", "b"], [0, 1], "Mix of label input types"),
+        ([0, 1], [0.2, 0.9], "Mix type of y"),
     ],
 )
 def test_bad_labels(truth, guess, message):
+    for metric in (weighted_accuracy_score, positive_f1_score, weighted_f1_score):
+        with pytest.raises(ValueError, match=message):
+            metric(truth, guess)
+
+
+@pytest.mark.parametrize(
+    ("truth", "score", "message"),
+    [
+        ([[0, 2]], [[0, 1]], "y_true holds 2; expected 0 or 1 for each label."),
+        ([0, 1], [0, 1], "y_true has 1 dimension.s.; expected 2, with a column"),
+        (
+            [[0, 1]],
+            [[0]],
+            r"y_score has shape \(1, 1\) but y_true \(1, 2\); expected the same.",
+        ),
+        ([[0], [1]], [[0], [np.inf]], "y_score holds 1 NaN or infinite values; expected"),
+        ([[0], [1]], [[np.nan], [np.inf]], "y_score holds 2 NaN or infinite values"),
+    ],
+)
+def test_bad_scores(truth, score, message):
     with pytest.raises(ValueError, match=message):
-        weighted_accuracy_score(truth, guess)
+        label_auc_score(truth, score)
 
 
-def test_bad_arguments(labels):
+@pytest.mark.parametrize("metric", METRICS)
+def test_bad_average(metric):
+    with pytest.raises(
+        ValueError, match=r"^average='micro' was given; expected 'macro' or None\.$"
+    ):
+        metric([[1], [0]], [[1], [0]], average="micro")
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_tables_are_matched_by_name(labels, metric):
     truth, guess, score = labels
-    with pytest.raises(ValueError, match="average='micro'"):
-        weighted_accuracy_score(truth, guess, average="micro")
-    with pytest.raises(ValueError, match="y_score has shape"):
-        label_auc_score(truth, score[:, :2])
-    with pytest.raises(ValueError, match="metric='mse'"):
-        make_label_scorer("mse")
+    other = score if metric is label_auc_score else guess
+    names = ["joy", "fear", "awe", "calm"]
+    true = pd.DataFrame(truth, columns=names)
+    table = pd.DataFrame(other, columns=names)
+    expected = metric(truth, other, average=None)
+    assert len(set(expected)) == 4
+    for order in (names, names[::-1]):
+        found = metric(true, table[order], average=None)
+        np.testing.assert_array_equal(found, expected)
+    # In the order of the truth; an array has no names.
+    np.testing.assert_array_equal(
+        metric(true[names[::-1]], table, average=None), expected[::-1]
+    )
+    np.testing.assert_array_equal(metric(true, other, average=None), expected)
+    np.testing.assert_array_equal(metric(truth, table, average=None), expected)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_tables_with_other_names(metric):
+    what = "y_score" if metric is label_auc_score else "y_pred"
+    true = pd.DataFrame({"joy": [0, 1], "fear": [1, 0]})
+    with pytest.raises(
+        ValueError,
+        match=f"^{what} has the column.s. 'awe', which y_true lacks, and lacks 'fear', which y_true "
+        r"has; give both the same columns\.$",
+    ):
+        metric(true, true.rename(columns={"fear": "awe"}))
+    with pytest.raises(ValueError, match=f"^{what} lacks 'fear', which y_true has; give"):
+        metric(true, true[["joy"]])
+    with pytest.raises(
+        ValueError, match=f"^{what} has the column.s. 'fear', which y_true lacks; give"
+    ):
+        metric(true[["joy"]], true)
+    with pytest.raises(ValueError, match="Labels repeat: 'joy'"):
+        metric(true, true[["joy", "fear", "joy"]])
+    with pytest.raises(ValueError, match="Labels repeat: 'joy'"):
+        metric(true[["joy", "fear", "joy"]], true)
+
+
+@pytest.mark.parametrize("kind", [int, float, bool])
+def test_a_vector_of_zeros_and_ones_is_one_label(rng, kind):
+    truth = (rng.uniform(size=60) < 0.3).astype(kind)
+    guess = (rng.uniform(size=60) < 0.5).astype(kind)
+    assert positive_f1_score(truth, guess) == pytest.approx(f1_score(truth, guess))
+    assert weighted_accuracy_score(truth, guess) == pytest.approx(
+        balanced_accuracy_score(truth, guess)
+    )
+    assert weighted_f1_score(truth, guess) == pytest.approx(
+        f1_score(truth, guess, average="weighted")
+    )
+    for metric in METRICS[:3]:
+        as_column = metric(truth[:, None], guess[:, None], average=None)
+        found = metric(truth, guess, average=None)
+        assert found.shape == (1,)
+        np.testing.assert_array_equal(found, as_column)
+        np.testing.assert_array_equal(metric(truth.tolist(), guess, average=None), found)
+    baselines = trivial_baselines(truth)["all-yes"]
+    assert baselines["positive_f1"].shape == (1,)
+    expected = f1_score(truth, np.ones(60, kind))
+    assert baselines["positive_f1"][0] == pytest.approx(expected)
+
+
+def test_a_vector_of_other_classes_is_a_column_a_class():
+    truth, guess = [0, 1, 2, 1, 0], [0, 2, 2, 1, 1]
+    expected = f1_score(truth, guess, average=None)
+    np.testing.assert_allclose(positive_f1_score(truth, guess, average=None), expected)
+    assert positive_f1_score(truth, guess) == pytest.approx(expected.mean())
+    # The other side's values count as well.
+    for one, other in (([0, 1, 1], [0, 1, 2]), ([0, 1, 2], [0, 1, 1])):
+        assert len(weighted_f1_score(one, other, average=None)) == 3
+    assert len(positive_f1_score([1, 2], [2, 1], average=None)) == 2
+
+
+def weighted_by_sklearn(metric, truth, answer, weights):
+    """Each label by scikit-learn's own function."""
+    ours = {
+        weighted_accuracy_score: lambda t, a: balanced_accuracy_score(
+            t, a, sample_weight=weights
+        ),
+        positive_f1_score: lambda t, a: f1_score(t, a, sample_weight=weights),
+        weighted_f1_score: lambda t, a: f1_score(
+            t, a, sample_weight=weights, average="weighted"
+        ),
+        label_auc_score: lambda t, a: roc_auc_score(t, a, sample_weight=weights),
+    }
+    return [ours[metric](t, a) for t, a in zip(truth.T, answer.T)]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("seed", range(8))
+def test_weights_as_in_sklearn(metric, seed):
+    rng = np.random.default_rng(seed)
+    truth = (rng.uniform(size=(40, 3)) < [0.2, 0.5, 0.8]).astype(int)
+    truth[:2] = [[0, 0, 0], [1, 1, 1]]
+    answer = rng.integers(0, 2 if metric is not label_auc_score else 5, truth.shape)
+    weights = rng.exponential(size=40)
+    weights[rng.permutation(np.arange(2, 40))[:8]] = 0
+    for given in (None, weights):
+        found = metric(truth, answer, average=None, sample_weight=given)
+        expected = weighted_by_sklearn(metric, truth, answer, given)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+        mean = metric(truth, answer, sample_weight=given)
+        assert isinstance(mean, float)
+        assert mean == pytest.approx(np.mean(expected), abs=1e-12)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_weights_leave_out_and_repeat_rows(metric, labels):
+    truth, guess, score = labels
+    answer = score if metric is label_auc_score else guess
+    weights = np.arange(200) % 3
+    rows = np.repeat(np.arange(200), weights)
+    expected = metric(truth[rows], answer[rows], average=None)
+    found = metric(truth, answer, average=None, sample_weight=weights.tolist())
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        metric(truth, answer, average=None, sample_weight=np.full(200, 0.5)),
+        metric(truth, answer, average=None),
+        rtol=0,
+        atol=1e-12,
+    )
+
+
+def test_a_class_with_no_weight_is_no_class():
+    truth, guess = ["a", "b", "c", "a"], ["a", "a", "c", "b"]
+    found = weighted_accuracy_score(truth, guess, average=None, sample_weight=[1, 1, 0, 1])
+    expected = weighted_accuracy_score(["a", "b", "a"], ["a", "a", "b"], average=None)
+    np.testing.assert_array_equal(found, expected)
+    assert len(found) == 2
+    # A label whose positives have no weight is undefined.
+    table = pd.DataFrame({"joy": [1, 0, 0]})
+    for metric in (weighted_accuracy_score, label_auc_score):
+        score, (said,) = caught(metric, table, [[1], [1], [0]], sample_weight=[0, 1, 2])
+        assert np.isnan(score)
+        assert "['joy']" in said
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([0, 0], r"^sample_weight is 0 in every row; give some row more\.$"),
+        ([1, -1], "Negative values in data passed to `sample_weight`"),
+        ([1, np.nan], "Input sample_weight contains NaN"),
+        ([1, np.inf], "Input sample_weight contains infinity"),
+        ([1, 1, 1], r"sample_weight.shape == \(3,\), expected \(2,\)"),
+        ([[1], [1]], "must be 1D array"),
+        ([], "0 sample"),
+    ],
+)
+def test_bad_weights(weights, message):
+    y = [[1], [0]]
+    for metric in METRICS:
+        with pytest.raises(ValueError, match=message):
+            metric(y, y, sample_weight=weights)
+    with pytest.raises(ValueError, match=message):
+        trivial_baselines(y, sample_weight=weights)
+
+
+def test_weighted_accuracies_for_training_loops():
+    truth = np.array([[1, 0], [1, 0], [0, 0]], dtype=bool)
+    guess = np.array([[1, 0], [0, 0], [0, 1]], dtype=bool)
+    np.testing.assert_array_equal(weighted_accuracies(truth, guess), [0.75, np.nan])
+    weights = np.array([3.0, 1.0, 1.0])
+    np.testing.assert_array_equal(weighted_accuracies(truth, guess, weights)[0], 0.875)
 
 
 def column(positives, total):
@@ -199,72 +436,46 @@ def test_prior_is_what_a_coin_scores(rng):
     )
 
 
-class Fixed:
-    """Answers with what it was given; columns are labels."""
-
-    def __init__(self, proba, names):
-        self.proba = np.asarray(proba)
-        self.labels_ = list(names)
-        self.classes_ = [np.array([0, 1])] * len(self.labels_)
-
-    def predict_proba(self, X):
-        return self.proba[X]
-
-    def predict(self, X):
-        return (self.proba[X] > 0.5).astype(int)
-
-
-def test_scorers_with_two_labels(rng):
-    """The case that scikit-learn's scorers take for one binary problem."""
-    truth = rng.integers(0, 2, size=(50, 2))
-    proba = np.clip(truth * 0.3 + rng.uniform(size=(50, 2)) * 0.6, 0, 1)
-    model, X = Fixed(proba, ["happy", "sad"]), np.arange(50)
-    assert roc_auc_scorer(model, X, truth) == pytest.approx(
-        np.mean([roc_auc_score(truth[:, k], proba[:, k]) for k in range(2)])
-    )
-    guess = proba > 0.5
-    assert weighted_accuracy_scorer(model, X, truth) == pytest.approx(
-        np.mean([balanced_accuracy_score(truth[:, k], guess[:, k]) for k in range(2)])
-    )
-    assert accuracy_scorer(model, X, truth) == pytest.approx((truth == guess).mean())
-    assert f1_scorer(model, X, truth) == pytest.approx(
-        f1_score(truth, guess, average="macro")
-    )
-    assert weighted_f1_scorer(model, X, truth) == weighted_f1_score(truth, guess)
+def test_scores_of_coins():
+    """Every number of the table, for a label that occurs in a quarter of the rows."""
+    scores = trivial_baselines([[1, 1], [0, 1], [0, 0], [0, 0]])
+    assert list(scores) == ["all-no", "all-yes", "prior"]
+    expected = {
+        "all-no": [0.75, 0.5, 0, 0.75 * 2 * 0.75 / 1.75, 0.5],
+        "all-yes": [0.25, 0.5, 2 * 0.25 / 1.25, 0.25 * 2 * 0.25 / 1.25, 0.5],
+        "prior": [0.625, 0.5, 0.25, 0.25**2 + 0.75**2, 0.5],
+    }
+    keys = ["accuracy", "weighted_accuracy", "positive_f1", "weighted_f1", "auc"]
+    for name, row in expected.items():
+        assert list(scores[name]) == keys
+        np.testing.assert_allclose([scores[name][key][0] for key in keys], row, atol=1e-15)
+        assert scores[name]["accuracy"].shape == (2,)
+    assert scores["all-no"]["auc"] is not scores["all-no"]["weighted_accuracy"]
 
 
-def test_scorer_of_one_label(rng):
-    truth = pd.DataFrame(rng.integers(0, 2, size=(50, 2)), columns=["happy", "sad"])
-    model, X = Fixed(rng.uniform(size=(50, 2)), ["happy", "sad"]), np.arange(50)
-    expected = roc_auc_score(truth["sad"], model.proba[:, 1])
-    scorer = make_label_scorer("roc_auc", "sad")
-    assert scorer(model, X, truth) == pytest.approx(expected)
-    assert scorer(model, X, truth.to_numpy()) == pytest.approx(expected)
-    assert make_label_scorer("accuracy", "sad")(model, X, truth) == pytest.approx(
-        ((model.proba[:, 1] > 0.5) == truth["sad"]).mean()
-    )
-    with pytest.raises(ValueError, match="label 'fear'"):
-        make_label_scorer("f1", "fear")(model, X, truth)
-    assert "sad" in repr(scorer)
-    truth["sad"] = 1
-    with pytest.warns(UndefinedMetricWarning, match="'sad'"):
-        assert np.isnan(scorer(model, X, truth))
+def test_baselines_are_undefined_where_scores_are():
+    y = np.array([[1, 0, 1], [0, 0, 1]])
+    for rate, scores in trivial_baselines(y).items():
+        for key in ("weighted_accuracy", "auc"):
+            np.testing.assert_array_equal(scores[key], [0.5, np.nan, np.nan])
+        for key in ("accuracy", "positive_f1", "weighted_f1"):
+            assert np.isfinite(scores[key]).all(), (rate, key)
+    assert trivial_baselines(y)["all-no"]["positive_f1"].tolist() == [0, 0, 0]
+    assert trivial_baselines(y)["all-yes"]["positive_f1"].tolist() == [2 / 3, 0, 1]
 
 
-def test_scorers_with_classes(rng):
-    X = rng.normal(size=(90, 2))
-    y = np.array(["a", "b", "c"])[(X[:, 0] > 0).astype(int) + (X[:, 1] > 0.5)]
-    model = LogisticRegression().fit(X, y)
-    expected = np.mean(
-        [roc_auc_score(y == k, model.predict_proba(X)[:, i]) for i, k in enumerate("abc")]
-    )
-    assert roc_auc_scorer(model, X, y) == pytest.approx(expected)
-    assert weighted_accuracy_scorer(model, X, y) == pytest.approx(
-        weighted_accuracy_score(y, model.predict(X))
-    )
-    assert accuracy_scorer(model, X, y) == pytest.approx(
-        np.mean([(y == k) == (model.predict(X) == k) for k in "abc"])
-    )
-    assert make_label_scorer("roc_auc", "b")(model, X, y) == pytest.approx(
-        roc_auc_score(y == "b", model.predict_proba(X)[:, 1])
-    )
+def test_weighted_baselines():
+    y, weights = np.array([[1], [0], [0]]), [2, 1, 0]
+    rows = trivial_baselines(np.repeat(y, weights, axis=0))
+    for name, scores in trivial_baselines(y, sample_weight=weights).items():
+        for key, value in scores.items():
+            np.testing.assert_allclose(value, rows[name][key], rtol=0, atol=1e-12)
+
+
+def test_baselines_of_classes_and_of_bad_labels():
+    shares = trivial_baselines(["b", "a", "b", "c"])["all-yes"]["accuracy"]
+    assert shares.tolist() == [0.25, 0.5, 0.25]
+    with pytest.raises(ValueError, match="y_true holds 3; expected 0 or 1"):
+        trivial_baselines([[3]])
+    with pytest.raises(ValueError, match="no samples"):
+        trivial_baselines([])

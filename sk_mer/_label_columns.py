@@ -1,0 +1,171 @@
+"""Labels as columns: in one order on both sides, of 0 and 1, with weights of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.multiclass import unique_labels
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length
+
+from .labels import check_unique
+
+__all__ = ["Pair", "align_to_model", "checked_weights", "indicators", "pair", "zero_one"]
+
+
+class Pair(NamedTuple):
+    """Truth and answer of the same shape, the weights of their rows, names of labels."""
+
+    truth: NDArray[Any]
+    answer: NDArray[Any]
+    weights: NDArray[np.float64] | None
+    names: list[Any]
+
+
+def indicators(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: Any = None) -> Pair:
+    """Both sides as columns of bool; classes become one column each.
+
+    A vector of 0 and 1 is one label, so that its only column is that of 1.
+    """
+    true, pred, weights, names = pair(y_true, y_pred, sample_weight, "y_pred")
+    if true.ndim == 1:
+        classes = unique_labels(true, pred)
+        classes = np.array([1]) if is_zero_one(classes) else classes
+        truth, guess = true[:, None] == classes, pred[:, None] == classes
+        return Pair(truth, guess, weights, classes.tolist())
+    return Pair(zero_one(true, "y_true"), zero_one(pred, "y_pred"), weights, names)
+
+
+def is_zero_one(classes: Iterable[Any]) -> bool:
+    """Whether classes are no names but 0 and 1, which say that a label is there."""
+    return set(np.asarray(classes).tolist()) <= {0, 1}
+
+
+def pair(y_true: ArrayLike, answer: ArrayLike, sample_weight: Any, what: str) -> Pair:
+    """Both sides as arrays of one shape; the columns of two tables are matched by name.
+
+    Rows of weight 0 are left out: they must not even bring in a class.
+    """
+    names, given = column_names(y_true), column_names(answer)
+    if names is not None and given is not None:
+        remedy = "give both the same columns"
+        answer = _in_order(answer, given, names, what, "y_true", remedy)
+    true, other = np.asarray(y_true), np.asarray(answer)
+    check_consistent_length(true, other)
+    if not len(true):
+        raise ValueError("y_true has no samples; expected at least one.")
+    if true.shape != other.shape:
+        raise ValueError(
+            f"{what} has shape {other.shape} but y_true {true.shape}; expected the same."
+        )
+    weights = checked_weights(sample_weight, true)
+    if weights is not None:
+        kept = weights > 0
+        true, other, weights = true[kept], other[kept], weights[kept]
+    columns = list(range(true.shape[1])) if true.ndim > 1 else []
+    return Pair(true, other, weights, columns if names is None else names)
+
+
+def checked_weights(sample_weight: Any, rows: Any) -> NDArray[np.float64] | None:
+    """A weight for each row, finite, not negative and not 0 throughout; or None."""
+    if sample_weight is None:
+        return None
+    # Older releases of scikit-learn let weights of 0 throughout pass.
+    if np.size(sample_weight) and not np.any(sample_weight):
+        raise ValueError("sample_weight is 0 in every row; give some row more.")
+    return np.asarray(
+        _check_sample_weight(
+            sample_weight, rows, dtype=np.float64, ensure_non_negative=True
+        )
+    )
+
+
+def zero_one(y: ArrayLike, name: str) -> NDArray[np.bool_]:
+    """Columns of bool, where all values are 0 or 1."""
+    array = np.asarray(y)
+    if array.ndim != 2:
+        raise ValueError(
+            f"{name} has {array.ndim} dimension(s); expected 2, with a column of 0 and 1 "
+            "for each label."
+        )
+    good = np.isin(array, (0, 1))
+    if not good.all():
+        raise ValueError(
+            f"{name} holds {array[~good].tolist()[0]!r}; expected 0 or 1 for each label."
+        )
+    return array.astype(bool)
+
+
+def fitted_inside(estimator: Any) -> Any:
+    """The estimator itself, or the one at the end of a pipeline or inside a search."""
+    while True:
+        if hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif hasattr(estimator, "steps"):
+            estimator = estimator.steps[-1][1]
+        else:
+            return estimator
+
+
+def label_names(estimator: Any) -> list[Any] | None:
+    """Labels in the order of a model's columns; None where it has no names for them."""
+    names = getattr(fitted_inside(estimator), "labels_", None)
+    return None if names is None else list(names)
+
+
+def align_to_model(y: Any, estimator: Any) -> NDArray[Any]:
+    """Columns of `y` in the order of a model's labels: a table by name, else as it is."""
+    names, given = label_names(estimator), column_names(y)
+    if names is None:
+        return np.asarray(y)
+    if given is not None:
+        remedy = _remedy(given, names, fitted_inside(estimator))
+        return _in_order(y, given, names, "y", "the model", remedy)
+    array = np.asarray(y)
+    if array.ndim != 2 or array.shape[1] != len(names):
+        raise ValueError(
+            f"y has shape {array.shape}, but the model has {len(names)} labels; expected "
+            f"(n, {len(names)}) with columns for {quoted(names)}, in this order."
+        )
+    return array
+
+
+def _remedy(given: list[Any], names: list[Any], model: Any) -> str:
+    if set(names) <= set(given):
+        return f"give y[{names!r}]"
+    if set(given) <= set(names) and hasattr(model, "set_labels"):
+        return (
+            f"give y these columns too, or call set_labels({given!r}) on the fitted "
+            f"{type(model).__name__} before"
+        )
+    return "give y a column for each label of the model, under its name"
+
+
+def column_names(y: Any) -> list[Any] | None:
+    if not hasattr(y, "columns"):
+        return None
+    names = list(y.columns)
+    check_unique(names)
+    return names
+
+
+def _in_order(
+    y: Any, given: list[Any], names: Sequence[Any], what: str, whose: str, remedy: str
+) -> NDArray[Any]:
+    """Columns of a table by name; refuses names that only one side has."""
+    extra = [name for name in given if name not in names]
+    missing = [name for name in names if name not in given]
+    faults = []
+    if extra:
+        faults.append(f"has the column(s) {quoted(extra)}, which {whose} lacks")
+    if missing:
+        faults.append(f"lacks {quoted(missing)}, which {whose} has")
+    if faults:
+        raise ValueError(f"{what} {', and '.join(faults)}; {remedy}.")
+    return np.asarray(y[list(names)])
+
+
+def quoted(names: Iterable[Any]) -> str:
+    return ", ".join(map(repr, names))
