@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import GroupShuffleSplit
 from sklearn.utils import _safe_indexing, check_random_state
 
+from ._label_columns import pair, zero_one
 from .metrics import weighted_accuracies
 
 __all__ = ["few_shot_split", "tune_thresholds", "validation_split"]
@@ -110,23 +111,34 @@ def tune_thresholds(
 ) -> NDArray[np.float64]:
     """The threshold of each label with the highest weighted accuracy.
 
+    Tried are `default`, every threshold between two probabilities, one below all of them
+    (always yes; not where the lowest is 0, as nothing is below) and one above all of
+    them (always no). Among equals `default` is taken, then the lowest between two
+    probabilities, then always yes, then always no.
+
     Use validation data, never test data: published numbers of this field owe some of
     their height to thresholds chosen where they were measured.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples, n_labels)
-        0/1 indicators.
+        Columns of 0 and 1.
     y_proba : array-like of shape (n_samples, n_labels)
-        Probabilities.
+        Probabilities. Columns of two DataFrames are matched by name.
     default : float, default=0.5
-        Threshold of a label that lacks positives or negatives; also preferred over
-        others that score the same.
+        Threshold of a label that lacks positives or negatives.
 
     Returns
     -------
     ndarray of shape (n_labels,)
-        A label is predicted where its probability is greater.
+        From 0 to 1, in the order of `y_true`. A label is predicted where its
+        probability is greater.
+
+    Raises
+    ------
+    ValueError
+        If shapes or names of columns differ, `y_true` holds other values than 0 and 1,
+        or a probability or `default` is not from 0 to 1.
 
     Examples
     --------
@@ -134,8 +146,16 @@ def tune_thresholds(
     >>> tune_thresholds([[1], [0], [1]], [[0.9], [0.1], [0.3]]).round(2).tolist()
     [0.2]
     """
-    truth = np.asarray(y_true).astype(bool)
-    proba = np.asarray(y_proba, dtype=np.float64)
+    if not 0 <= default <= 1:
+        raise ValueError(f"default={default!r} was given; expected a number from 0 to 1.")
+    true, answer, _, _ = pair(y_true, y_proba, None, "y_proba")
+    truth, proba = zero_one(true, "y_true"), np.asarray(answer, dtype=np.float64)
+    valid = (proba >= 0) & (proba <= 1)
+    if not valid.all():
+        raise ValueError(
+            f"y_proba holds {proba[~valid].tolist()[0]}; expected probabilities from 0 "
+            "to 1."
+        )
     columns = zip(truth.T, proba.T, strict=True)
     return np.array([_best_threshold(t, p, default) for t, p in columns])
 
@@ -145,7 +165,8 @@ def _best_threshold(truth: NDArray[np.bool_], proba: NDArray[Any], default: floa
         return default
     values = np.unique(proba)
     middles = (values[1:] + values[:-1]) / 2
-    options = np.concatenate([[default], middles])
+    always_yes, always_no = values[:1] / 2, (values[-1:] + 1) / 2
+    options = np.concatenate([[default], middles, always_yes[always_yes > 0], always_no])
     guesses = proba[:, None] > options
     scores = weighted_accuracies(np.repeat(truth[:, None], len(options), axis=1), guesses)
     return float(options[int(np.argmax(scores))])

@@ -1,8 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from sk_mer.metrics import weighted_accuracy_score
 from sk_mer.model_selection import (
+    few_shot_split,
     given_thresholds,
     tune_thresholds,
     unseen_threshold,
@@ -75,3 +77,207 @@ def test_given_thresholds():
     assert unseen_threshold({"awe": 0.1}, "awe") == 0.1
     assert unseen_threshold(0.2, "awe") == 0.2
     assert unseen_threshold([0.2, 0.3], "awe") == unseen_threshold("tune", "awe") == 0.5
+
+
+def tuned(truth, proba, default=0.5):
+    """The threshold of one label, and what it scores."""
+    truth, proba = np.array(truth)[:, None], np.array(proba)[:, None]
+    (threshold,) = tune_thresholds(truth, proba, default=default)
+    assert 0 <= threshold <= 1
+    return threshold, weighted_accuracy_score(truth, proba > threshold)
+
+
+@pytest.mark.parametrize(
+    ("truth", "proba", "expected"),
+    [
+        # Worse than chance wherever it is cut: a constant answer has .5.
+        ([0, 0, 1, 1], [0.9, 0.8, 0.2, 0.4], (0.1, 0.5)),  # always yes
+        ([0, 0, 1, 1], [0.9, 0.8, 0.0, 0.4], (0.95, 0.5)),  # nothing is below 0
+        ([0, 0, 1, 1], [1.0, 0.8, 0.0, 0.4], (1.0, 0.5)),  # always no
+        # One value: only constants; the default is one of them.
+        ([0, 1], [0.3, 0.3], (0.5, 0.5)),
+        # Equals: the default, then the lowest threshold between two values.
+        ([0, 1, 0, 1], [0.1, 0.2, 0.6, 0.8], (0.5 * 0.3, 0.75)),
+        ([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.8], (0.25, 0.75)),
+        ([1, 0, 1, 0], [0.1, 0.4, 0.7, 0.7], (0.5, 0.5)),
+        ([0, 1], [0.1, 0.9], (0.5, 1)),
+        # A cut between two values rather than a constant answer.
+        ([0, 1, 0, 1], [0.6, 0.6, 0.7, 0.7], (0.5, 0.5)),
+    ],
+)
+def test_constant_answers_and_ties(truth, proba, expected):
+    assert tuned(truth, proba) == pytest.approx(expected)
+
+
+def test_default_threshold():
+    assert tuned([0, 1], [0.1, 0.9], default=0.7) == (0.7, 1)
+    assert tune_thresholds([[1], [1]], [[0.1], [0.2]], default=0.7).tolist() == [0.7]
+    # It is worse than a constant answer, and not the one that is taken.
+    truth, proba = [0, 0, 1, 1], [0.9, 0.8, 0.2, 0.4]
+    assert tuned(truth, proba, default=0.45)[1] == 0.5
+    assert tuned(truth, proba, default=0.0) == (0, 0.5)
+    assert tuned(truth, proba, default=1) == (1, 0.5)
+
+
+def test_a_cut_is_taken_before_a_constant():
+    """All of the default, the cut at .3, always yes and always no are worth .5 or less."""
+    truth, proba = [0, 1, 0, 1, 1, 0], [0.2, 0.2, 0.4, 0.4, 0.6, 0.8]
+    # At the default one of three positives and one of three negatives: 1/2.
+    assert tuned(truth, proba, default=0.7) == pytest.approx((0.3, 0.5))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_threshold_is_better(seed):
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 2, (12, 2))
+    truth[:2] = [[0, 1], [1, 0]]
+    proba = rng.integers(0, 6, (12, 2)) / 5
+    found = tune_thresholds(truth, proba)
+    assert ((found >= 0) & (found <= 1)).all()
+    best = weighted_accuracy_score(truth, proba > found, average=None)
+    for threshold in np.arange(0, 1.01, 0.1):
+        other = weighted_accuracy_score(truth, proba > threshold, average=None)
+        assert (best >= other).all()
+    assert (best >= 0.5).all()
+
+
+def test_probabilities_are_matched_by_name(rng):
+    truth = pd.DataFrame(rng.integers(0, 2, (30, 2)), columns=["joy", "fear"])
+    proba = pd.DataFrame(rng.uniform(size=(30, 2)), columns=["joy", "fear"])
+    found = tune_thresholds(truth, proba[["fear", "joy"]])
+    np.testing.assert_array_equal(found, tune_thresholds(truth.to_numpy(), proba))
+    assert found[0] != found[1]
+    with pytest.raises(ValueError, match=r"^y_proba lacks 'fear', which y_true has; give"):
+        tune_thresholds(truth, proba[["joy"]])
+
+
+@pytest.mark.parametrize(
+    ("truth", "proba", "message"),
+    [
+        ([[2], [0]], [[0.1], [0.2]], "y_true holds 2; expected 0 or 1"),
+        (
+            [[1], [0]],
+            [[0.1], [1.5]],
+            r"^y_proba holds 1\.5; expected probabilities from 0 ",
+        ),
+        ([[1], [0]], [[-0.1], [0.5]], r"y_proba holds -0\.1; expected"),
+        ([[1], [0]], [[np.nan], [0.5]], "y_proba holds nan; expected"),
+        ([[1], [0]], [[0.1, 0.2]] * 2, r"y_proba has shape \(2, 2\) but y_true \(2, 1\)"),
+        ([1, 0], [0.1, 0.2], "y_true has 1 dimension"),
+        ([], [], "y_true has no samples"),
+    ],
+)
+def test_bad_data_for_thresholds(truth, proba, message):
+    with pytest.raises(ValueError, match=message):
+        tune_thresholds(truth, proba)
+
+
+@pytest.mark.parametrize("default", [-0.1, 1.1, float("nan")])
+def test_bad_default(default):
+    with pytest.raises(
+        ValueError, match=rf"^default={default} was given; expected a number from 0 to 1\.$"
+    ):
+        tune_thresholds([[1], [0]], [[1], [0]], default=default)
+
+
+# Rows.
+
+
+def test_groups_that_do_not_fit():
+    y, rng = np.ones((4, 1), dtype=bool), np.random.RandomState(0)
+    with pytest.raises(ValueError, match=r"^groups has shape \(3,\); expected \(4,\)\.$"):
+        validation_split(y, 0.5, rng, [0, 1, 2])
+    with pytest.raises(
+        ValueError,
+        match=r"^groups has 1 value, so none can be set aside for validation; expected at "
+        r"least two groups\.$",
+    ):
+        validation_split(y, 0.5, rng, ["a"] * 4)
+    train, valid = split(y, 0.01, groups=[0, 0, 1, 1])
+    assert len(train) == len(valid) == 2
+
+
+def test_each_label_in_its_proportion():
+    """Where the numbers leave no rest, every seed gives exactly the fraction."""
+    y = np.zeros((60, 3), dtype=bool)
+    y[:8, 0] = y[8:28, 1] = y[28:48, 2] = True
+    for seed in range(10):
+        train, valid = split(y, 0.25, seed)
+        assert y[valid].sum(axis=0).tolist() == [2, 5, 5]
+        assert len(valid) == 15
+        assert len(set(train) & set(valid)) == 0
+    assert len({tuple(split(y, 0.25, seed)[1]) for seed in range(10)}) == 10
+
+
+def test_a_rest_is_rounded_at_random():
+    y = np.ones((10, 1), dtype=bool)
+    sizes = [len(split(y, 0.25, seed)[1]) for seed in range(200)]
+    assert set(sizes) == {2, 3}
+    assert np.mean(sizes) == pytest.approx(2.5, abs=0.1)
+
+
+def test_the_only_positive_of_a_label_is_trained_on():
+    """Also where a row must be found because the draw left none."""
+    y = np.array([[1, 0], [0, 1], [0, 1]], dtype=bool)
+    for seed in range(10):
+        train, valid = split(y, 0.001, seed)
+        assert 0 in train
+        assert len(valid) == 1
+
+
+@pytest.fixture
+def shots():
+    y = pd.DataFrame({"joy": np.arange(40) % 4 == 0, "fear": np.arange(40) < 35})
+    return np.arange(40)[:, None], y
+
+
+@pytest.mark.parametrize(
+    ("settings", "n"),
+    [
+        ({}, 1),
+        ({"fraction": 0.25}, 3),
+        ({"fraction": 1}, 10),
+        ({"n_shots": 1}, 1),
+        ({"n_shots": 4, "fraction": 7}, 4),
+    ],
+)
+def test_few_shots(shots, settings, n):
+    X, y = shots
+    X_few, X_rest, y_few, y_rest = few_shot_split(X, y, "joy", random_state=0, **settings)
+    assert y_few["joy"].sum() == n
+    assert len(X_few) == len(y_few) == 2 * n
+    rows = np.r_[X_few.ravel(), X_rest.ravel()]
+    assert sorted(rows) == list(range(40))
+    for X_part, y_part in ((X_few, y_few), (X_rest, y_rest)):
+        pd.testing.assert_frame_equal(y_part, y.iloc[X_part.ravel()])
+        assert (np.diff(X_part.ravel()) > 0).all()
+    again = few_shot_split(X, y, "joy", random_state=0, **settings)
+    np.testing.assert_array_equal(again[0], X_few)
+    others = [few_shot_split(X, y, "joy", random_state=k, n_shots=2)[0] for k in range(5)]
+    assert len({tuple(other.ravel()) for other in others}) > 1
+
+
+def test_shots_that_are_not_there(shots):
+    X, y = shots
+    for bad in (y, y.to_numpy()):
+        with pytest.raises(
+            ValueError,
+            match=r"^y has no column 'awe'; give a DataFrame with a column for each "
+            r"emotion\.$",
+        ):
+            few_shot_split(X, bad, "awe")
+    for fraction in (0, 1.01, -1):
+        with pytest.raises(
+            ValueError,
+            match=rf"^fraction={fraction} was given; expected more than 0, up to 1\.$",
+        ):
+            few_shot_split(X, y, "joy", fraction=fraction)
+    for n, label in ((0, "joy"), (11, "joy"), (6, "fear")):
+        there = {"joy": "10 and 30", "fear": "35 and 5"}[label]
+        with pytest.raises(
+            ValueError,
+            match=f"^{n} positives and as many negatives of '{label}' were asked for, but "
+            rf"there are {there}\.$",
+        ):
+            few_shot_split(X, y, label, n_shots=n)
+    assert len(few_shot_split(X, y, "fear", n_shots=5)[0]) == 10
