@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import Context, copy_context
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -86,7 +87,8 @@ def run_together(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
     Parameters
     ----------
     tasks : sequence of callable
-        Without arguments; each runs in the gradient and autocast mode of the caller.
+        Without arguments; each runs in the gradient and autocast mode of the caller
+        and sees its context variables.
 
     Returns
     -------
@@ -105,15 +107,17 @@ def run_together(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
     grad, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
     low, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
-    def run(task: Callable[[], Result]) -> Result:
+    def run(task: Callable[[], Result], context: Context) -> Result:
         with (
             torch.inference_mode(inference),
             torch.set_grad_enabled(grad),
             torch.autocast("cpu", dtype, enabled=low),
         ):
-            return task()
+            return context.run(task)
 
-    return list(_pool(n_threads, os.getpid()).map(run, tasks))
+    # One copy each, because two threads cannot be in the same context at once.
+    contexts = [copy_context() for _ in tasks]
+    return list(_pool(n_threads, os.getpid()).map(run, tasks, contexts))
 
 
 # By process, because the threads of a parent do not live on in its forks.

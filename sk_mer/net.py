@@ -15,6 +15,7 @@ from skorch.callbacks import Callback
 from skorch.dataset import unpack_data
 from torch import Tensor, nn
 
+from ._casts import casts_kept
 from ._threads import (
     cores_for_parts,
     n_cores,
@@ -70,6 +71,10 @@ class MultimodalNet(NeuralNet):
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute the gradients of a batch, in parts where that is the same."""
+        with casts_kept():
+            return self._train_step(batch, **fit_params)
+
+    def _train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         parts = self._parts(batch)
         shares = _shares(self.criterion_, [y for _, y in parts])
         if shares is None or len(parts) == 1:
@@ -117,7 +122,7 @@ class MultimodalNet(NeuralNet):
         What is too little to divide is left to torch's own threads.
         """
         divided = self._divides and n_parts(len(X)) > 1
-        with cores_for_parts() if divided else nullcontext():
+        with casts_kept(), cores_for_parts() if divided else nullcontext():
             return super().forward(X, *args, **kwargs)
 
     def _gradients(

@@ -3,16 +3,22 @@
 import copy
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
+import joblib
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 from skorch.callbacks import Callback
 from torch import nn
 from torch.utils.data import DataLoader
 
 from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier, training
+from sk_mer._casts import cast_weights
 from sk_mer.batching import MultimodalDataset
+from sk_mer.metrics import weighted_accuracies
+from sk_mer.models import recurrent
 from sk_mer.models.mte import MTEModule
 from sk_mer.net import GradientClipping, make_net
 
@@ -32,9 +38,9 @@ def two_threads():
     torch.set_num_threads(before)
 
 
-def step(module, criterion, batch, *, divided):
+def step(module, criterion, batch, *, divided, estimator=None):
     module.rows_are_independent = divided
-    estimator = MTEClassifier(batch_size=1000)
+    estimator = MTEClassifier() if estimator is None else estimator
     net = make_net(estimator, module, criterion=criterion).initialize()
     net.optimizer_.zero_grad()
     result = net.train_step_single(batch)
@@ -111,42 +117,140 @@ def test_same_seed_same_weights_in_two_processes(precision):
     assert len(first) == 65
 
 
-class TestPrecision:
-    def test_bf16_learns(self, emotions, mte, y):
-        if not training.has_bf16("cpu"):
-            pytest.skip("this CPU has no units for bfloat16")
+@pytest.fixture
+def bf16():
+    if not training.has_bf16("cpu"):
+        pytest.skip("this CPU has no units for bfloat16")
+
+
+OPTIMIZERS = {
+    "fused Adam": {},
+    "Adam": {"optimizer__fused": False},
+    "AdamW": {"optimizer": torch.optim.AdamW},
+    "SGD": {"optimizer": torch.optim.SGD, "lr": 1.0},
+}
+
+
+class Recomputed(Callback):
+    """Validates each epoch once more, by a copy of the module and plain torch."""
+
+    def __init__(self):
+        self.found = []
+
+    def on_epoch_end(self, net, dataset_valid=None, **kwargs):
+        (batch,) = net.get_iterator(dataset_valid)
+        module = copy.deepcopy(net.module_).eval()
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            logits = module(**batch[0])
+            loss = net.criterion_(logits, batch[1])
+        scores = weighted_accuracies(batch[1].numpy() > 0, expit(logits.numpy()) > 0.5)
+        self.found.append((float(loss), float(np.nanmean(scores))))
+
+
+@pytest.mark.usefixtures("bf16")
+class TestBfloat16:
+    def test_learns(self, emotions, mte, y):
         mte.set_params(max_epochs=8)
         full = mte.fit(emotions.X, y).predict_proba(emotions.X)
         low = mte.set_params(precision="bf16").fit(emotions.X, y).predict_proba(emotions.X)
         assert full.dtype == low.dtype == np.float32
         assert not np.array_equal(full, low)
-        assert np.abs(full - low).mean() < 0.05
+        assert np.abs(full - low).mean() < 0.01
 
-    def test_seen_columns_stay_equal_in_bf16(self, emotions, mte, y):
-        if not training.has_bf16("cpu"):
-            pytest.skip("this CPU has no units for bfloat16")
+    @pytest.mark.parametrize("optimizer", OPTIMIZERS)
+    def test_weights_in_use_are_those_of_the_last_step(
+        self, emotions, mte, y, optimizer, tmp_path
+    ):
+        X, X_val = emotions.X[80:], emotions.X[:80]
+        again = Recomputed()
+        settings = {**OPTIMIZERS[optimizer], "callbacks": [("again", again)]}
+        mte.set_params(precision="bf16", patience=None, net_params=settings)
+        mte.fit(X, y[80:], X_val=X_val, y_val=y[:80])
+        names = ("valid_loss", "valid_weighted_accuracy")
+        assert [tuple(row[name] for name in names) for row in mte.history_] == again.found
+        assert len({loss for loss, _ in again.found}) == len(again.found) == 4
+        # What predicts is what is copied, pickled and saved.
+        found = mte.predict_proba(X_val)
+        mte.set_params(net_params=None).save(tmp_path / "model")
+        joblib.dump(mte, tmp_path / "pickle")
+        for other in (
+            copy.deepcopy(mte),
+            joblib.load(tmp_path / "pickle"),
+            MTEClassifier.load(tmp_path / "model"),
+        ):
+            np.testing.assert_array_equal(other.predict_proba(X_val), found)
+
+    def test_weights_written_by_hand_are_seen(self, emotions, mte, y):
+        mte.set_params(precision="bf16", max_epochs=1).fit(emotions.X, y)
+        before = mte.predict_proba(emotions.X)
+        for weight in mte.net_.module_.encoders.parameters():
+            weight.data *= 2
+        after = mte.predict_proba(emotions.X)
+        assert not np.array_equal(after, before)
+        np.testing.assert_array_equal(after, copy.deepcopy(mte).predict_proba(emotions.X))
+
+    @pytest.mark.usefixtures("two_threads")
+    def test_each_encoder_is_cast_once_a_step(self, emotions, mte, y, monkeypatch):
+        module = MTEModule(
+            emotions.X.n_features,
+            {"text": 16, "audio": 12, "vision": 8},
+            torch.randn(6, 16),
+        )
+        casts = []
+
+        def spied(lstm, dtype):
+            found = cast_weights(lstm, dtype)
+            casts.append(found["weight_ih_l0"])
+            return found
+
+        monkeypatch.setattr(recurrent, "cast_weights", spied)
+        mte.set_params(precision="bf16")
+        batch = MultimodalDataset(emotions.X, y.to_numpy(np.float32)).batch(np.arange(200))
+        found, whole = (
+            step(module, nn.BCEWithLogitsLoss(), batch, divided=divided, estimator=mte)[1]
+            for divided in (True, False)
+        )
+        in_parts = casts[: -len(module.encoders)]
+        assert len(in_parts) == 4 * len(module.encoders)
+        assert len(set(map(id, in_parts))) == len(module.encoders)
+        for ours, theirs in zip(found, whole, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=0.05, atol=1e-3)
+
+    @pytest.mark.usefixtures("two_threads")
+    def test_several_threads_predict_at_once(self, emotions, mte, y):
+        mte.set_params(precision="bf16", max_epochs=2).fit(emotions.X, y)
+        expected = mte.predict_proba(emotions.X)
+        with ThreadPoolExecutor(4) as users:
+            for found in users.map(mte.predict_proba, [emotions.X] * 8):
+                np.testing.assert_array_equal(found, expected)
+
+    def test_seen_columns_stay_equal(self, emotions, mte, y):
         mte.set_params(precision="bf16").fit(emotions.X, y)
         before = mte.predict_proba(emotions.X)
         mte.set_labels([*emotions.unseen, emotions.seen[2]])
         np.testing.assert_array_equal(mte.predict_proba(emotions.X)[:, -1], before[:, 2])
 
-    def test_refused_without_units_for_it(self, emotions, mte, y, monkeypatch):
-        monkeypatch.setattr(training, "has_bf16", lambda device: False)
-        with pytest.raises(ValueError, match="no units for bfloat16 here; use precision"):
-            mte.set_params(precision="bf16").fit(emotions.X, y)
-
-    def test_saved_in_bf16_and_loaded_without(
-        self, emotions, fitted_mte, tmp_path, monkeypatch
+    def test_saved_and_loaded_without_units_for_it(
+        self, emotions, mte, y, tmp_path, monkeypatch
     ):
-        model = copy.deepcopy(fitted_mte)
-        model.precision = "bf16"
-        model.save(tmp_path / "model")
+        mte.set_params(precision="bf16").fit(emotions.X, y).save(tmp_path / "model")
+        low = mte.predict_proba(emotions.X)
         monkeypatch.setattr(training, "has_bf16", lambda device: False)
         with pytest.warns(UserWarning, match="loaded with precision='fp32'"):
             loaded = MTEClassifier.load(tmp_path / "model")
-        np.testing.assert_array_equal(
-            loaded.predict_proba(emotions.X), fitted_mte.predict_proba(emotions.X)
-        )
+        found = loaded.predict_proba(emotions.X)
+        assert not np.array_equal(found, low)
+        np.testing.assert_allclose(found, low, atol=0.05)
+        for ours, theirs in zip(
+            loaded.net_.module_.parameters(), mte.net_.module_.parameters(), strict=True
+        ):
+            assert torch.equal(ours, theirs)
+
+
+def test_bf16_is_refused_without_units_for_it(emotions, mte, y, monkeypatch):
+    monkeypatch.setattr(training, "has_bf16", lambda device: False)
+    with pytest.raises(ValueError, match="no units for bfloat16 here; use precision"):
+        mte.set_params(precision="bf16").fit(emotions.X, y)
 
 
 class TestClipping:

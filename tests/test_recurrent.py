@@ -5,11 +5,14 @@ import multiprocessing
 import os
 import threading
 import warnings
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from torch import nn
 
+from sk_mer._casts import cast_weights, casts_kept
 from sk_mer._threads import cores_for_parts, n_cores, n_parts, run_together
 from sk_mer.models import recurrent
 from sk_mer.models.layers import dropout
@@ -248,13 +251,70 @@ class TestBfloat16:
         torch.testing.assert_close(states, expected, rtol=0.05, atol=0.02)
         torch.testing.assert_close(predicted, expected, rtol=0.05, atol=0.02)
 
-    def test_kept_casts_follow_the_weights(self):
+    @pytest.mark.parametrize("change", ["mul_", "data", "fused Adam"])
+    def test_changed_weights_are_read(self, change):
+        """Not all changes raise the version number of a weight."""
         encoder = LastStepBiLSTM(5, 4, 2)
         batch = example([5, 3, 2])
+        optimizer = torch.optim.Adam(encoder.parameters(), lr=0.5, fused=True)
+
+        def low():
+            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+                return encoder(*batch)
+
+        before = low()
+        torch.testing.assert_close(low(), before, rtol=0, atol=0)
+        for weight in encoder.parameters():
+            weight.grad = torch.ones_like(weight)
+            if change == "data":
+                weight.data *= 2
+            elif change == "mul_":
+                weight.detach().mul_(2)
+        if change == "fused Adam":
+            optimizer.step()
+        expected = copy.deepcopy(encoder)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            before = encoder(*batch)
-            torch.testing.assert_close(encoder(*batch), before, rtol=0, atol=0)
-            for weight in encoder.parameters():
-                weight.mul_(2)
-            assert not torch.equal(encoder(*batch), before)
-        copy.deepcopy(encoder)  # holds no casts
+            expected = expected(*batch)
+        assert not torch.equal(expected, before)
+        torch.testing.assert_close(low(), expected, rtol=0, atol=0)
+
+
+class TestCasts:
+    def test_once_in_a_context_and_anew_after_it(self):
+        module = nn.Linear(2, 2)
+
+        def cast():
+            return cast_weights(module, torch.bfloat16)["weight"]
+
+        assert cast() is not cast()
+        with casts_kept():
+            first = cast()
+            assert cast() is first
+            with torch.no_grad():
+                assert not cast().requires_grad
+            with casts_kept():
+                assert cast() is not first
+            assert cast() is first
+        assert cast() is not first
+        kept = weakref.ref(first)
+        del first
+        assert kept() is None
+
+    def test_a_context_is_that_of_one_thread_and_of_its_parts(self, threads):
+        module = nn.Linear(2, 2)
+
+        def cast():
+            return cast_weights(module, torch.bfloat16)["weight"]
+
+        with casts_kept(), ThreadPoolExecutor(1) as other:
+            own = run_together([cast] * 4)
+            assert all(found is own[0] for found in own)
+            assert other.submit(cast).result() is not own[0]
+
+    def test_gradients_flow_through_a_shared_cast(self):
+        module = nn.Linear(2, 1, bias=False)
+        with casts_kept():
+            for factor in (1.0, 2.0):
+                weight = cast_weights(module, torch.bfloat16)["weight"]
+                grad = torch.autograd.grad((weight * factor).sum(), [module.weight])[0]
+                torch.testing.assert_close(grad, torch.full((1, 2), factor))

@@ -12,7 +12,6 @@ import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +19,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from .._casts import cast_weights
 from .._threads import n_parts, run_together
 from .layers import dropout
 
@@ -129,7 +129,7 @@ class LastStepBiLSTM(nn.Module):
         low = torch.is_autocast_enabled("cpu")
         dtype = torch.get_autocast_dtype("cpu") if low else steps.dtype
         with torch.autocast("cpu", enabled=False):
-            read = partial(self._read, weights=_cast_weights(self.lstm, dtype))
+            read = partial(self._read, weights=cast_weights(self.lstm, dtype))
             whole = steps.transpose(0, 1)[: int(lengths.max())].to(dtype)
             if torch.is_grad_enabled():
                 return read(whole, lengths).to(steps.dtype)
@@ -176,24 +176,6 @@ def _chunks(steps: Tensor, lengths: Tensor) -> list[tuple[Tensor, Tensor]]:
     size = math.ceil(len(lengths) / count)
     pairs = zip(torch.split(steps, size, dim=1), torch.split(lengths, size), strict=True)
     return [(rows[: int(n.max())].contiguous(), n) for rows, n in pairs]
-
-
-_CASTS: WeakKeyDictionary[nn.Module, tuple[Any, dict[str, Tensor]]] = WeakKeyDictionary()
-
-
-def _cast_weights(lstm: nn.LSTM, dtype: torch.dtype) -> Weights:
-    """The weights as `dtype`; casts made to predict are kept until the weights change."""
-    weights = dict(lstm.named_parameters())
-    if all(weight.dtype == dtype for weight in weights.values()):
-        return weights
-    if torch.is_grad_enabled():
-        return {name: weight.to(dtype) for name, weight in weights.items()}
-    state = (dtype, [(weight.data_ptr(), weight._version) for weight in weights.values()])
-    known, cast = _CASTS.get(lstm, (None, {}))
-    if known != state:
-        cast = {name: weight.detach().to(dtype) for name, weight in weights.items()}
-        _CASTS[lstm] = (state, cast)
-    return cast
 
 
 def _of_layer(weights: Weights, suffix: str) -> list[Tensor]:
