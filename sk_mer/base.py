@@ -250,6 +250,7 @@ class BaseMultimodalClassifier(
         def dataset(part: Part, order: Any = slice(None)) -> MultimodalDataset:
             return self._dataset(part[0][order], part[1].encoded[order], windows)
 
+        self._prepare_module(module)
         context = self._init_callback_context(max_subtasks=self.max_epochs)
         shown = {"estimator": self, "X": train[0], "y": train[1].encoded}
         context.call_on_fit_task_begin(**shown)

@@ -42,8 +42,12 @@ class FittedMultimodalClassifier(EmotionPredictor):
     def _set_rows(self, rows: NDArray[np.float32]) -> None:
         self.net_.module_.set_label_rows(torch.from_numpy(rows))
 
+    def _prepare_module(self, module: nn.Module) -> None:
+        """Parameters that the module reads when it is evaluated."""
+
     def _prepare_export(self) -> None:
-        """Settings of the module that are written into an exported graph."""
+        """What the module is to know before it is written as a graph."""
+        self._prepare_module(self.net_.module_)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file that holds no code.

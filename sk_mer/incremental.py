@@ -112,6 +112,7 @@ class IncrementalMixin:
         with forked_seed(seed, estimator.device):
             module = copy.deepcopy(estimator.net_.module_)
             module.set_label_rows(torch.from_numpy(rows), learn=not estimator._has_vectors)
+            estimator._prepare_module(module)
             shown = valid or (data, task.encoded, task.columns)
             before = _scores(estimator, module, shown, thresholds)
             step = _step(estimator, memory, task.names, rng)

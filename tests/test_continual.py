@@ -366,6 +366,27 @@ def test_same_seed_same_weights(emotions, story):
     np.testing.assert_array_equal(*found)
 
 
+@pytest.mark.parametrize("fusion", ["learned", "uniform"])
+def test_a_prediction_in_between_changes_nothing(emotions, story, fusion):
+    source, new, old, (X_few, X_val, y_few, y_val) = story
+    found, reports = [], []
+    for asked in (False, True):
+        model = small(emotions, fusion_at_predict=fusion)
+        model.fit(emotions.X[source], emotions.y[old].iloc[source])
+        if asked:
+            model.predict(X_few)
+        model.partial_fit(X_few, y_few[[*old, new]], X_val=X_val, y_val=y_val)
+        found.append(model.predict_proba(X_val))
+        reports.append(model.continual_report_[0])
+    np.testing.assert_array_equal(*found)
+    assert repr(reports[0]) == repr(reports[1])
+    # The report is about what predicts.
+    from sk_mer.metrics import label_auc_score
+
+    expected = label_auc_score(y_val[[*old, new]], found[0], average=None)
+    np.testing.assert_allclose(reports[0]["auc_after"], expected)
+
+
 def test_the_memory_travels_when_asked(emotions, story, tmp_path):
     source, new, old, (X_few, _, y_few, _) = story
     for store in (False, True):

@@ -7,6 +7,7 @@ import torch
 
 from sk_mer import MTEClassifier, MultimodalArray
 from sk_mer.labels import LabelSpace
+from sk_mer.metrics import weighted_accuracy_score
 from sk_mer.models.mte import MTEModule
 from sk_mer.validation import resolve_hidden_sizes
 
@@ -280,6 +281,31 @@ class TestMissingModalities:
         np.testing.assert_allclose(
             pair["audio"] * 2, uniform["audio"] * 3, rtol=1e-4, atol=1e-5
         )
+
+    def test_uniform_fusion_is_not_trained_with(self, emotions, mte):
+        """The weights learn as ever; validation scores are those of equal ones."""
+        y = emotions.y[emotions.seen]
+        X, X_val = emotions.X[80:], emotions.X[:80]
+        mte.set_params(max_epochs=3, patience=None, lr=0.03)
+        uniform = mte.set_params(fusion_at_predict="uniform")
+        uniform.fit(X, y[80:], X_val=X_val, y_val=y[:80])
+        assert len(set(uniform.modality_weights_.values())) == 3
+        scores = [row["valid_weighted_accuracy"] for row in uniform.history_]
+        assert weighted_accuracy_score(y[:80], uniform.predict(X_val)) == max(scores)
+        losses = [row["train_loss"] for row in uniform.history_]
+        mte.set_params(fusion_at_predict="learned")
+        mte.fit(X, y[80:], X_val=X_val, y_val=y[:80])
+        assert [row["train_loss"] for row in mte.history_] == losses
+        assert [row["valid_weighted_accuracy"] for row in mte.history_] != scores
+
+    def test_fusion_may_be_changed_and_changed_back(self, emotions, fitted_mte):
+        learned = fitted_mte.predict_proba(emotions.X)
+        try:
+            uniform = fitted_mte.set_params(fusion_at_predict="uniform")
+            assert not np.allclose(uniform.predict_proba(emotions.X), learned)
+        finally:
+            fitted_mte.set_params(fusion_at_predict="learned")
+        np.testing.assert_array_equal(fitted_mte.predict_proba(emotions.X), learned)
 
     def test_negative_weight_is_told(self, emotions, mte):
         mte.fit(emotions.X, emotions.y[emotions.seen])

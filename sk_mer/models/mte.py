@@ -77,7 +77,7 @@ class MTEModule(nn.Module):
         )
         n = len(self.names)
         self.weights = nn.Parameter(torch.full((n,), 1 / n)) if n > 1 else None
-        self.uniform_fusion = False
+        self.uniform_fusion = False  # only where the module is evaluated
 
     def label_embeddings(self) -> dict[str, Tensor]:
         """``E_m``, ``(n_labels, hidden_size)``: the labels in each modality's space."""
@@ -108,7 +108,7 @@ class MTEModule(nn.Module):
     def _fusion_weights(self, lengths: Mapping[str, Tensor]) -> dict[str, Any]:
         if self.weights is None:
             return dict.fromkeys(self.names, 1.0)
-        if self.uniform_fusion:
+        if self.uniform_fusion and not self.training:
             present = torch.stack([steps > 0 for steps in lengths.values()]).sum(dim=0)
             return dict.fromkeys(self.names, 1 / present.clamp(min=1).unsqueeze(1))
         return dict(zip(self.names, self.weights, strict=True))
@@ -188,7 +188,8 @@ class MTEClassifier(BaseMultimodalClassifier):
         all to the longest of ``fit`` and reads the last step, as public code does.
     fusion_at_predict : {"learned", "uniform"}, default="learned"
         Weights of the modalities that an utterance has: those learned, or equal ones,
-        as in the paper's experiments with missing modalities.
+        as in the paper's experiments with missing modalities. Training itself always
+        uses the learned ones; validation and reports use what is asked for here.
     threshold : float, sequence, mapping or "tune", default=0.5
         An emotion is predicted where its probability is greater. One number, one for
         each label, or chosen for weighted accuracy on validation data. Classes (1-D
@@ -412,11 +413,11 @@ class MTEClassifier(BaseMultimodalClassifier):
             )
         return rows
 
-    def _prepare_export(self) -> None:
-        self.net_.module_.uniform_fusion = self.fusion_at_predict == "uniform"
+    def _prepare_module(self, module: nn.Module) -> None:
+        module.uniform_fusion = self.fusion_at_predict == "uniform"  # type: ignore[assignment]
 
     def _prepare_prediction(self, X: MultimodalArray) -> None:
-        self._prepare_export()
+        self._prepare_module(self.net_.module_)
         weights = self.modality_weights_
         only = X.modalities[0]
         if len(X.modalities) == 1 and weights.get(only, 1.0) < 0:
