@@ -27,6 +27,7 @@ from .training import (
     check_net_params,
     check_precision,
     forked_seed,
+    given_criterion,
     make_criterion,
     train_net,
     whole_epochs,
@@ -213,6 +214,7 @@ class BaseMultimodalClassifier(
         nonfinite = nonfinite_counts(data, data.modalities, self.handle_nonfinite)
         with forked_seed(seed, self.device):
             module = self._make_module(data.n_features, space)
+            criterion = given_criterion(self.net_params, criterion)
             net, history = self._train(
                 module, criterion, train, valid, windows, thresholds, seed
             )

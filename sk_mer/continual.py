@@ -8,7 +8,8 @@ replaced by the nearest one that does not.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -284,26 +285,29 @@ class SourceStep(Callback):  # type: ignore[misc]
         """Take a step on each memory."""
         if not training:
             return
-        own = net.criterion_
-        try:
-            for source, loss in self.memories():
-                net.criterion_ = loss
+        for source, loss in self.memories():
+            with _loss_of(net, loss):
                 net.train_step(source)
-        finally:
-            net.criterion_ = own
+
+
+@contextmanager
+def _loss_of(net: NeuralNet, loss: nn.Module) -> Iterator[None]:
+    """Let a net train by another loss."""
+    own = net.criterion_
+    net.criterion_ = loss.to(next(net.module_.parameters()).device)
+    try:
+        yield
+    finally:
+        net.criterion_ = own
 
 
 def _gradient(
     net: NeuralNet, batch: Any, loss: nn.Module, weights: Sequence[Tensor]
 ) -> Tensor:
-    own = net.criterion_
     for weight in weights:
         weight.grad = None
-    try:
-        net.criterion_ = loss
+    with _loss_of(net, loss):
         net.train_step_single(batch)
-    finally:
-        net.criterion_ = own
     return _flat(weights)
 
 

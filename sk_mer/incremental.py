@@ -23,7 +23,7 @@ from .metrics import label_auc_score, weighted_accuracies
 from .model_selection import unseen_threshold
 from .multimodal import MultimodalArray
 from .net import prediction_net
-from .training import forked_seed, make_criterion, whole_epochs
+from .training import forked_seed, given_criterion, make_criterion, whole_epochs
 from .validation import Targets, quoted, to_indicators
 
 __all__ = ["IncrementalMixin"]
@@ -63,7 +63,8 @@ class IncrementalMixin:
             Utterances; a handful will do.
         y : DataFrame or array-like of shape (n, n_labels) or (n,)
             Columns of 0 and 1, or one class a row. A DataFrame may have some of the
-            labels only, old or new: what it lacks is not trained.
+            labels only, old or new: what it lacks is not trained, by a ``criterion`` in
+            `net_params` neither.
         labels : sequence or mapping, optional
             Names of all labels from now on: the old ones and any new ones, in the order
             of the columns of `y` where it is an array. A mapping gives a name the word,
@@ -110,15 +111,16 @@ class IncrementalMixin:
         thresholds = _thresholds(estimator, task)
         valid = _validation(estimator, task, X_val, y_val)
         with forked_seed(seed, estimator.device):
+            loss = _loss(estimator, task.encoded, task.columns, task.names)
+            step = _step(estimator, memory, task.names, rng)
             module = copy.deepcopy(estimator.net_.module_)
             module.set_label_rows(torch.from_numpy(rows), learn=not estimator._has_vectors)
             estimator._prepare_module(module)
             shown = valid or (data, task.encoded, task.columns)
             before = _scores(estimator, module, shown, thresholds)
-            step = _step(estimator, memory, task.names, rng)
             net, history = estimator._train(
                 module,
-                _loss(estimator, task.encoded, task.columns, task.names),
+                loss,
                 (data, Targets(task.names, task.encoded)),
                 None if valid is None else (valid[0], Targets(task.names, valid[1])),
                 estimator._n_steps,
@@ -218,12 +220,42 @@ def _validation(estimator: Any, task: Task, X_val: Any, y_val: Any) -> Rows | No
 
 
 def _loss(estimator: Any, encoded: Any, columns: Any, names: Any) -> KnownLabelsLoss:
+    """The loss of a task or an episode, which never sees what its targets do not tell."""
     told = encoded[:, list(columns)] if encoded.ndim == 2 else encoded
     weight = estimator.pos_weight
     if not isinstance(weight, (str, Mapping)) and weight is not None:
         weight = dict(zip(names, np.ravel(weight).tolist(), strict=False))
     known = tuple(names[k] for k in columns)
-    return KnownLabelsLoss(make_criterion(told, known, weight), columns)
+    own = make_criterion(told, known, weight)
+    loss = KnownLabelsLoss(given_criterion(estimator.net_params, own), columns)
+    if loss.inner is not own:
+        _refuse_other_sizes(loss, encoded, len(estimator._seen_names), len(names))
+    return loss
+
+
+def _refuse_other_sizes(
+    loss: KnownLabelsLoss, encoded: NDArray[Any], n_old: int, n_labels: int
+) -> None:
+    """Refuse a user's loss with a weight for each of other labels than these."""
+    tried, n_told = copy.deepcopy(loss), len(loss.columns)
+    vectors = [
+        len(values)
+        for values in (*tried.inner.parameters(), *tried.inner.buffers())
+        if values.ndim == 1 and len(values) > 1
+    ]
+    # torch would spread one label over the weights of several without an error.
+    fits = not any(n in (n_old, n_labels) and n != n_told for n in vectors)
+    try:
+        with torch.no_grad():
+            tried(torch.zeros(2, n_labels), torch.from_numpy(encoded[[0, -1]]))
+    except (RuntimeError, ValueError, IndexError):
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"The {type(loss.inner).__name__} in net_params does not fit targets of "
+            f"{n_told} of the {n_labels} labels; leave criterion out, and weigh labels by "
+            "name with pos_weight={label: weight}."
+        )
 
 
 def _step(

@@ -211,6 +211,8 @@ def make_net(
 ) -> NeuralNet:
     """A net with the estimator's settings; `net_params` have the last word.
 
+    All but a `criterion` among the arguments, which was made with regard to them.
+
     Parameters
     ----------
     estimator : BaseMultimodalClassifier
@@ -243,7 +245,11 @@ def make_net(
         "callbacks__print_log__keys_ignored": [RANK],
         **arguments,
     }
-    given = dict(estimator.net_params or {})
+    given = {
+        name: value
+        for name, value in (estimator.net_params or {}).items()
+        if "criterion" not in arguments or name.partition("__")[0] != "criterion"
+    }
     if not accelerated:
         given.pop("accelerator", None)
     callbacks = [*own.pop("callbacks", []), *_named(given.pop("callbacks", None) or [])]

@@ -317,6 +317,22 @@ def make_criterion(
     return nn.CrossEntropyLoss(weight=weights)
 
 
+def given_criterion(net_params: Mapping[str, Any] | None, default: nn.Module) -> nn.Module:
+    """The loss that `net_params` ask for, made as skorch makes it, or the default."""
+    given, prefix = net_params or {}, "criterion__"
+    wanted = given.get("criterion", default)
+    arguments = {
+        name.removeprefix(prefix): value
+        for name, value in given.items()
+        if name.startswith(prefix)
+    }
+    if isinstance(wanted, nn.Module) and not arguments:
+        return wanted
+    make = type(wanted) if isinstance(wanted, nn.Module) else wanted
+    made: nn.Module = make(**arguments)
+    return made
+
+
 def _weights(
     indicators: NDArray[np.bool_],
     names: tuple[Any, ...],

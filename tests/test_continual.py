@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 import torch
 from scipy.optimize import minimize
+from skorch.callbacks import Callback
+from torch import nn
 
 import sk_mer
 from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier, MultimodalArray
-from sk_mer.continual import MemoryStep, dual_weights, project_gradient
+from sk_mer.continual import KnownLabelsLoss, MemoryStep, dual_weights, project_gradient
 from sk_mer.episodic_memory import EpisodicMemory, stratified_rows
 from sk_mer.inspection import ContinualReportDisplay
 from sk_mer.model_selection import few_shot_split
@@ -254,10 +256,11 @@ def story(emotions):
 
 
 def small(emotions, **settings):
-    return MTEClassifier(
-        label_vectors=emotions.label_vectors, hidden_sizes=(16, 12, 8), num_layers=1,
-        max_epochs=4, lr=0.01, batch_size=16, random_state=0, **{"memory_size": 64, **settings},
-    )  # fmt: skip
+    own = {
+        "hidden_sizes": (16, 12, 8), "num_layers": 1, "max_epochs": 4, "lr": 0.01,
+        "batch_size": 16, "random_state": 0, "memory_size": 64,
+    }  # fmt: skip
+    return MTEClassifier(label_vectors=emotions.label_vectors, **{**own, **settings})
 
 
 @pytest.mark.parametrize("continual", ["gem", "agem", "joint", "replay", "finetune"])
@@ -354,6 +357,101 @@ def test_some_columns_only(emotions, story):
     model.partial_fit(X_few, y_few[[new]])  # more of the same
     assert len(model.memory_.episodes) == 2
     assert model.memory_.episodes[-1].n_seen == 2 * len(X_few)
+
+
+def test_the_loss_is_that_of_the_labels_that_are_told():
+    logits = torch.tensor([[9.0, -1.0, 0.5, 2.0], [-9.0, 3.0, 1.5, -2.0]])
+    y = torch.tensor([[1.0, 1.0, 0.0, 1.0], [0.0, 0.0, 1.0, 1.0]])
+    for columns in ([1, 3], [3, 1, 2]):
+        found = KnownLabelsLoss(nn.BCEWithLogitsLoss(), columns)(logits, y)
+        expected = nn.BCEWithLogitsLoss()(logits[:, columns], y[:, columns])
+        torch.testing.assert_close(found, expected)
+    classes = torch.tensor([1, 0])
+    found = KnownLabelsLoss(nn.CrossEntropyLoss(), [0, 1])(logits, classes)
+    torch.testing.assert_close(found, nn.CrossEntropyLoss()(logits[:, :2], classes))
+
+
+class Losses(Callback):
+    """Takes down the loss of the task and of each memory, and how they are weighed."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.task = net.criterion_
+        memory = dict(net.callbacks_).get("continual")
+        self.memories = [loss for _, loss in memory.memories()] if memory else []
+
+    def weights(self):
+        return [loss.inner.pos_weight.tolist() for loss in (self.task, *self.memories)]
+
+
+@pytest.mark.parametrize("pos_weight", ["balanced", "by name", "in order"])
+def test_each_loss_weighs_its_own_labels(emotions, story, pos_weight):
+    source, new, old, (X_few, _, y_few, _) = story
+    names, numbers = [*old, new], [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+    kept = np.flatnonzero(np.cumsum(1 - y_few[new]) <= 2)  # not as many as positives
+    X_few, y_few = X_few[kept], y_few.iloc[kept]
+    losses = Losses()
+    model = small(emotions, max_epochs=1)
+    model.fit(emotions.X[source], emotions.y[old].iloc[source])
+    given = {"by name": dict(zip(names, numbers)), "in order": numbers}
+    model.set_params(pos_weight=given.get(pos_weight, "balanced"))
+    model.set_params(net_params={"callbacks": [("losses", losses)]})
+    some, expected = [new, old[1]], [[7.0, 3.0], numbers[:5]]
+    if pos_weight == "balanced":
+        known = y_few[some].to_numpy(), model.memory_.episodes[0].encoded
+        expected = [((1 - y).sum(axis=0) / y.sum(axis=0)).tolist() for y in known]
+    model.partial_fit(X_few, y_few[some])
+    assert losses.task.columns == [5, 1]
+    for found, wanted in zip(losses.weights(), expected, strict=True):
+        assert found == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("continual", ["gem", "joint", "replay", "finetune"])
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        {"criterion": nn.BCEWithLogitsLoss},
+        {"criterion": nn.BCEWithLogitsLoss()},
+        {"criterion": nn.BCEWithLogitsLoss, "criterion__reduction": "mean"},
+    ],
+)
+def test_a_loss_of_ones_own_sees_no_unknown_labels(emotions, story, continual, criterion):
+    """That of the package, handed over as one's own, gives the same weights."""
+    source, new, old, (X_few, _, y_few, _) = story
+    model = small(emotions, continual=continual, pos_weight=None)
+    model.fit(emotions.X[source], emotions.y[old].iloc[source])
+    model.store_memory = True
+    ours, theirs = (
+        copy.deepcopy(model),
+        copy.deepcopy(model).set_params(net_params=criterion),
+    )
+    for learner in (ours, theirs):
+        learner.partial_fit(X_few, y_few[[new]])
+    np.testing.assert_array_equal(
+        theirs.predict_proba(emotions.X), ours.predict_proba(emotions.X)
+    )
+
+
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        nn.BCEWithLogitsLoss(pos_weight=torch.arange(1.0, 6)),
+        nn.BCEWithLogitsLoss(weight=torch.arange(1.0, 7)),
+    ],
+)
+@pytest.mark.parametrize("told", [1, 6])
+def test_a_loss_that_weighs_other_labels(emotions, story, criterion, told):
+    source, new, old, (X_few, _, y_few, _) = story
+    model = small(emotions).fit(emotions.X[source], emotions.y[old].iloc[source])
+    before = model.predict_proba(X_few)
+    names = [*old, new][-told:]
+    model.set_params(net_params={"criterion": criterion})
+    with pytest.raises(ValueError, match=r"The BCEWithLogitsLoss in net_params") as error:
+        model.partial_fit(X_few, y_few[names])
+    assert "pos_weight={label: weight}" in str(error.value)
+    np.testing.assert_array_equal(model.predict_proba(X_few), before)
+    assert model.labels_ == old
+    model.set_params(net_params=None, pos_weight={new: 2.0, old[0]: 3.0})
+    assert model.partial_fit(X_few, y_few[names]).labels_ == [*old, new]
 
 
 def test_same_seed_same_weights(emotions, story):
