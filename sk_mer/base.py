@@ -34,7 +34,6 @@ from .training import (
 )
 from .validation import (
     Targets,
-    check_fitted_modalities,
     check_targets,
     nonfinite_counts,
     quoted,
@@ -170,7 +169,8 @@ class BaseMultimodalClassifier(
         groups : array-like of shape (n,), optional
             Speaker, video or session: validation rows are then drawn by group.
         X_val, y_val : like `X` and `y`, optional
-            A validation set of your own, instead of a drawn one.
+            A validation set of your own, instead of a drawn one, with the same
+            modalities.
 
         Returns
         -------
@@ -286,12 +286,9 @@ class BaseMultimodalClassifier(
         rng: np.random.RandomState,
     ) -> tuple[Part, Part | None]:
         """Training rows, and validation rows or None."""
-        if (X_val is None) != (y_val is None):
-            raise ValueError("Only one of X_val and y_val was given; give both or none.")
-        if X_val is not None:
-            data = self._checked(X_val, reset=True)
-            check_fitted_modalities(data, X.n_features)
-            return (X, targets), (data, targets.encode(y_val, len(data)))
+        given = self._given_validation(X, targets, X_val, y_val)
+        if given is not None:
+            return (X, targets), given
         if not self.validation_fraction:
             return (X, targets), None
         train, valid = validation_split(
@@ -305,6 +302,17 @@ class BaseMultimodalClassifier(
         if groups is not None:
             refuse_constant(targets.indicators[train], targets.names)
         return (X[train], targets.take(train)), (X[valid], targets.take(valid))
+
+    def _given_validation(
+        self, X: MultimodalArray, targets: Targets, X_val: Any, y_val: Any
+    ) -> Part | None:
+        """The user's validation rows, read like the training rows beside them."""
+        if (X_val is None) != (y_val is None):
+            raise ValueError("Only one of X_val and y_val was given; give both or none.")
+        if X_val is None:
+            return None
+        data = self._checked(X_val, reset=False, beside=X)
+        return data, targets.encode(y_val, len(data))
 
     def _thresholds_before_tuning(
         self, targets: Targets, valid: Part | None

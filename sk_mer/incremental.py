@@ -24,7 +24,7 @@ from .model_selection import unseen_threshold
 from .multimodal import MultimodalArray
 from .net import prediction_net
 from .training import forked_seed, given_criterion, make_criterion, whole_epochs
-from .validation import Targets, quoted, to_indicators
+from .validation import Targets, to_indicators
 
 __all__ = ["IncrementalMixin"]
 
@@ -109,20 +109,21 @@ class IncrementalMixin:
         memory = _memory_of(estimator, len(task.names), rng)
         seed = int(rng.randint(np.iinfo(np.int32).max))
         thresholds = _thresholds(estimator, task)
-        valid = _validation(estimator, task, X_val, y_val)
+        targets = Targets(task.names, task.encoded)
+        valid = estimator._given_validation(data, targets, X_val, y_val)
         with forked_seed(seed, estimator.device):
             loss = _loss(estimator, task.encoded, task.columns, task.names)
             step = _step(estimator, memory, task.names, rng)
             module = copy.deepcopy(estimator.net_.module_)
             module.set_label_rows(torch.from_numpy(rows), learn=not estimator._has_vectors)
             estimator._prepare_module(module)
-            shown = valid or (data, task.encoded, task.columns)
+            shown = _shown(data, task, valid)
             before = _scores(estimator, module, shown, thresholds)
             net, history = estimator._train(
                 module,
                 loss,
-                (data, Targets(task.names, task.encoded)),
-                None if valid is None else (valid[0], Targets(task.names, valid[1])),
+                (data, targets),
+                valid,
                 estimator._n_steps,
                 thresholds,
                 seed,
@@ -133,7 +134,7 @@ class IncrementalMixin:
         if estimator.continual != "finetune":
             _remember(estimator, memory, task, data, rng)
         estimator.continual_report_.append(
-            _report(task, before, after, step, shown is valid)
+            _report(task, before, after, step, valid is not None)
         )
         return self
 
@@ -203,20 +204,6 @@ def _thresholds(estimator: Any, task: Task) -> NDArray[np.float64]:
 
 
 Rows = tuple[MultimodalArray, NDArray[Any], tuple[int, ...]]
-
-
-def _validation(estimator: Any, task: Task, X_val: Any, y_val: Any) -> Rows | None:
-    """Validation rows with all labels."""
-    if (X_val is None) != (y_val is None):
-        raise ValueError("Only one of X_val and y_val was given; give both or none.")
-    if X_val is None:
-        return None
-    data = estimator._checked(X_val, reset=False)
-    missing = [n for n in task.names if hasattr(y_val, "columns") and n not in y_val]
-    if missing:
-        raise ValueError(f"y_val lacks {quoted(missing)}; it must have all labels.")
-    targets = Targets(task.names, task.encoded).encode(y_val, len(data))
-    return data, targets.encoded, tuple(range(len(task.names)))
 
 
 def _loss(estimator: Any, encoded: Any, columns: Any, names: Any) -> KnownLabelsLoss:
@@ -312,6 +299,13 @@ def _remember(
     else:
         memory.add(data, task.encoded, task.columns, rng)
     estimator.memory_ = memory
+
+
+def _shown(data: MultimodalArray, task: Task, valid: Any) -> Rows:
+    """What the report speaks of: utterances, targets, the labels that these tell about."""
+    if valid is None:
+        return data, task.encoded, task.columns
+    return valid[0], valid[1].encoded, tuple(range(len(task.names)))
 
 
 def _scores(

@@ -25,6 +25,7 @@ from .validation import (
     check_fitted_modalities,
     check_multimodal,
     check_no_empty_rows,
+    modalities_as_in,
     quoted,
 )
 
@@ -251,11 +252,19 @@ class EmotionPredictor(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
             [seen.get(name, unseen_threshold(self.threshold, name)) for name in names]
         )
 
-    def _checked(self, X: Any, *, reset: bool) -> MultimodalArray:
-        """X as a container that fits this system, padding left out."""
+    def _checked(
+        self, X: Any, *, reset: bool, beside: MultimodalArray | None = None
+    ) -> MultimodalArray:
+        """X as a container that fits this system, padding left out.
+
+        Its modalities are those of ``fit``, of which some may be absent, or exactly those
+        of the utterances `beside` which it validates.
+        """
         zero = self.handle_nonfinite == "zero"
         data = check_multimodal(self, X, self.modalities, reset=reset, allow_nonfinite=zero)
-        if not reset:
+        if beside is not None:
+            data = modalities_as_in(beside, data, some_lack=not self._needs_all_modalities)
+        elif not reset:
             data = self._fitting_modalities(data)
         if self.padding == "mask":
             data = data.trim_padding(keep_empty=self._needs_all_modalities)

@@ -190,6 +190,30 @@ def check_fitted_modalities(X: MultimodalArray, n_features: Mapping[str, int]) -
             )
 
 
+def modalities_as_in(
+    X: MultimodalArray, X_val: MultimodalArray, *, some_lack: bool
+) -> MultimodalArray:
+    """Validation utterances with the modalities of the training utterances `X`."""
+    for name, size in X_val.n_features.items():
+        if name not in X:
+            raise ValueError(
+                f"X_val has the modality {name!r}, which X lacks; leave it out of X_val."
+            )
+        if size != X.n_features[name]:
+            raise ValueError(
+                f"Modality {name!r} has {size} features in X_val, but "
+                f"{X.n_features[name]} in X; use the same extractor for both."
+            )
+    for name, size in X.n_features.items():
+        if name not in X_val:
+            nobody = f"[np.zeros((0, {size}))] * {len(X_val)}"
+            remedy = f", {nobody} where no utterance has it" if some_lack else ""
+            raise ValueError(
+                f"X_val lacks the modality {name!r}, which X has; give it to X_val{remedy}."
+            )
+    return X_val.select(*X.modalities)
+
+
 def quoted(names: Iterable[Any]) -> str:
     """Names for a sentence."""
     return ", ".join(repr(name) for name in names)
@@ -226,6 +250,10 @@ class Targets:
 
     def encode(self, y: Any, n_samples: int) -> Targets:
         """Further rows with these labels, such as a validation set's."""
+        columns = getattr(y, "columns", self.names)
+        missing = [name for name in self.names if name not in columns]
+        if missing:
+            raise ValueError(f"y_val lacks {quoted(missing)}; it must have all labels.")
         array = np.asarray(y[list(self.names)] if hasattr(y, "columns") else y)
         wanted = (n_samples, *self.encoded.shape[1:])
         if array.shape != wanted:

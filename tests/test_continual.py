@@ -617,6 +617,8 @@ def test_one_sentence_each(emotions, story):
     refused(r"expected 0 or 1", X_few, y.replace(1, 2))
     refused(r"Only one of X_val and y_val", X_few, y, X_val=X_val)
     refused(r"y_val lacks", X_few, y, X_val=X_val, y_val=y_val[old])
+    audio, y_all = X_val.select("audio"), y_val[[*old, new]]
+    refused(r"X_val lacks the modality 'text'", X_few, y, X_val=audio, y_val=y_all)
     model.set_params(continual="finetune").fit(
         emotions.X[source], emotions.y[old].iloc[source]
     )

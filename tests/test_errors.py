@@ -151,8 +151,8 @@ def test_bad_validation_data():
         model.fit(X, y, X_val=X)
     with pytest.raises(ValueError, match=r"y_val has shape \(12, 1\)"):
         model.fit(X, y, X_val=X, y_val=y[["sad"]].to_numpy())
-    with pytest.raises(ValueError, match="'vision' was not in fit"):
-        model.fit(X, y, X_val={"vision": np.eye(N)}, y_val=y)
+    with pytest.raises(ValueError, match=r"y_val lacks 'sad'; it must have all labels"):
+        model.fit(X, y, X_val=X, y_val=y[["happy"]])
     classes = y["sad"].to_numpy()
     with pytest.raises(ValueError, match="y_val has 7"):
         MTEClassifier().fit(X, classes, X_val=X, y_val=classes * 7)
@@ -166,6 +166,41 @@ def test_bad_validation_data():
             y.assign(sad=[1] * 6 + [0] * 6, happy=[1] + [0] * 11),
             groups=[0] * 6 + [1] * 6,
         )
+
+
+@pytest.mark.parametrize("system", [MTEClassifier, EFLSTMClassifier, LFLSTMClassifier])
+def test_validation_data_have_the_modalities_of_the_training_data(system):
+    X, y = good()
+    model = system(label_vectors=VECTORS)
+
+    def refused(message, **X_val):
+        with pytest.raises(ValueError, match=message) as error:
+            model.fit(X, y, X_val=X_val, y_val=y)
+        one_sentence(error)
+        return str(error.value)
+
+    refused("X_val has the modality 'vision', which X lacks", **X, vision=np.eye(N))
+    refused("'audio' has 3 features in X_val, but 5 in X", **{**X, "audio": np.eye(N, 3)})
+    told = refused("X_val lacks the modality 'audio', which X has", text=X["text"])
+    advice = "[np.zeros((0, 5))] * 12"
+    assert (advice in told) == (system is MTEClassifier)
+    audio = [np.zeros((0, 5))] * 12
+    if system is MTEClassifier:  # it comes as far as the training
+        with pytest.raises(AssertionError, match="training began"):
+            model.fit(X, y, X_val={"text": X["text"], "audio": audio}, y_val=y)
+
+
+def test_columns_of_validation_data_are_those_of_the_training_data():
+    X = pd.DataFrame(np.eye(N, 4), columns=list("abcd"))
+    y = np.arange(N) % 2
+    model = MTEClassifier(hidden_sizes=4)
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.fit(X, y, X_val=X[list("dcba")], y_val=y)
+    assert model.feature_names_in_.tolist() == list("abcd")
+    with pytest.raises(ValueError, match=r"X has 3 features, but .* expecting 4"):
+        model.fit(X.to_numpy(), y, X_val=np.eye(N, 3), y_val=y)
+    with pytest.raises(AssertionError, match="training began"):
+        model.fit(X, y, X_val=X, y_val=y)
 
 
 def test_arrays_and_widths():

@@ -92,6 +92,24 @@ class TestValidation:
         turned = mte.fit(emotions.X, y, X_val=emotions.X, y_val=y[y.columns[::-1]]).history_
         assert [e["valid_loss"] for e in turned] == [e["valid_loss"] for e in straight]
 
+    def test_what_nobody_has_may_be_given_as_zero_steps(self, emotions, mte, y):
+        X_val = {"text": emotions.X[:80].padded("text"), "vision": [None] * 79}
+        X_val["vision"].append(emotions.X[79]["vision"])
+        X_val["audio"] = [np.zeros((0, emotions.X.n_features["audio"]))] * 80
+        mte.fit(emotions.X[80:], y[80:], X_val=X_val, y_val=y[:80])
+        assert mte.modalities_ == list(emotions.X.modalities)
+        score = weighted_accuracy_score(y[:80], mte.predict(X_val))
+        scores = [row["valid_weighted_accuracy"] for row in mte.history_]
+        assert score == pytest.approx(max(scores))
+
+    def test_order_of_modalities_does_not_matter(self, emotions, mte, y):
+        X, X_val = emotions.X[80:], emotions.X[:80]
+        found = [
+            mte.fit(X, y[80:], X_val=given, y_val=y[:80]).predict_proba(emotions.X)
+            for given in (X_val, X_val.select("vision", "audio", "text"))
+        ]
+        np.testing.assert_array_equal(*found)
+
     def test_classes(self, emotions, mte, y):
         names = np.where(y["happy"], "happy", "sad")
         mte.fit(emotions.X[80:], names[80:], X_val=emotions.X[:80], y_val=names[:80])
