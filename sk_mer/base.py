@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +25,7 @@ from .training import (
     check_accelerator,
     check_device,
     check_net_params,
+    check_pos_weight,
     check_precision,
     forked_seed,
     given_criterion,
@@ -202,6 +203,7 @@ class BaseMultimodalClassifier(
         check_accelerator(self.net_params, self.random_state)
         data = self._checked(X, reset=True)
         targets = check_targets(y, labels, len(data))
+        check_pos_weight(self.pos_weight, targets.names)
         space = LabelSpace(targets.names)
         if self._uses_label_vectors:
             space = resolve_label_space(targets.names, labels, self.label_vectors)
@@ -229,7 +231,9 @@ class BaseMultimodalClassifier(
         self._has_vectors = space.vectors is not None
         self._seen_names = space.names
         self._seen_rows = module.label_rows()  # type: ignore[operator]
-        self._seen_thresholds = self._tuned(thresholds, valid)
+        if self._tunes(valid):
+            thresholds = tune_thresholds(valid[1].indicators, expit(self._run(valid[0])))
+        self._seen_thresholds = thresholds
         self._speak_of(space.names, self._seen_rows)
         self._start_memory(train[0], train[1], rng)
         return self
@@ -324,9 +328,7 @@ class BaseMultimodalClassifier(
             )
         return given_thresholds(self.threshold, targets.names)
 
-    def _tuned(
-        self, thresholds: NDArray[np.float64], valid: Part | None
-    ) -> NDArray[np.float64]:
-        if not isinstance(self.threshold, str) or valid is None or not self.multilabel_:
-            return thresholds
-        return tune_thresholds(valid[1].indicators, expit(self._run(valid[0])))
+    def _tunes(self, valid: Part | None) -> TypeGuard[Part]:
+        """Whether thresholds are to be tuned, and on these rows can be."""
+        wanted = isinstance(self.threshold, str) and self.multilabel_
+        return wanted and valid is not None

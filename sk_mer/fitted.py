@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,10 +17,12 @@ from torch import nn
 from . import persistence
 from .batching import MultimodalDataset
 from .labels import LabelSpace
+from .model_selection import thresholds_after_fit
 from .net import prediction_net
 from .onnx_export import export_onnx
 from .prediction import EmotionPredictor
 from .training import forked_seed
+from .validation import check_names
 
 __all__ = ["FittedMultimodalClassifier"]
 
@@ -48,6 +50,10 @@ class FittedMultimodalClassifier(EmotionPredictor):
     def _prepare_export(self) -> None:
         """What the module is to know before it is written as a graph."""
         self._prepare_module(self.net_.module_)
+
+    def _check_names(self, labels: Sequence[Any]) -> None:
+        check_names("threshold", self.threshold, labels)
+        thresholds_after_fit(self.threshold, labels, {})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file that holds no code.

@@ -20,11 +20,17 @@ from ._tasks import Task, refuse_other_classes
 from .continual import KnownLabelsLoss, MemoryStep, SourceStep
 from .episodic_memory import EpisodicMemory
 from .metrics import label_auc_score, weighted_accuracies
-from .model_selection import unseen_threshold
+from .model_selection import DEFAULT_THRESHOLD, thresholds_after_fit, tune_thresholds
 from .multimodal import MultimodalArray
 from .net import prediction_net
-from .training import forked_seed, given_criterion, make_criterion, whole_epochs
-from .validation import Targets, to_indicators
+from .training import (
+    check_pos_weight,
+    forked_seed,
+    given_criterion,
+    make_criterion,
+    whole_epochs,
+)
+from .validation import Targets, quoted, to_indicators
 
 __all__ = ["IncrementalMixin"]
 
@@ -73,8 +79,10 @@ class IncrementalMixin:
             Classes that may come, for a one-dimensional `y`; others are refused.
         X_val, y_val : like `X` and `y`, optional
             Validation data with all labels: the epoch with the best mean weighted
-            accuracy is kept, and ``continual_report_`` speaks of these rows. Without
-            them all epochs are run, and it speaks of the training rows.
+            accuracy is kept, ``threshold="tune"`` chooses the thresholds of all labels
+            on them, and ``continual_report_`` speaks of these rows. Without them all
+            epochs are run, thresholds stay as they were, and it speaks of the training
+            rows.
 
         Returns
         -------
@@ -104,13 +112,15 @@ class IncrementalMixin:
             return estimator._fit(X, y, labels, X_val=X_val, y_val=y_val)  # type: ignore[no-any-return]
         data = estimator._checked(X, reset=False)
         task = Task(estimator, y, labels, classes, len(data))
+        estimator._check_names(task.names)
+        check_pos_weight(estimator.pos_weight, task.names)
         rows = _all_rows(estimator, task)
         rng = check_random_state(estimator.random_state)
         memory = _memory_of(estimator, len(task.names), rng)
         seed = int(rng.randint(np.iinfo(np.int32).max))
-        thresholds = _thresholds(estimator, task)
         targets = Targets(task.names, task.encoded)
         valid = estimator._given_validation(data, targets, X_val, y_val)
+        thresholds = _thresholds(estimator, task, valid is not None)
         with forked_seed(seed, estimator.device):
             loss = _loss(estimator, task.encoded, task.columns, task.names)
             step = _step(estimator, memory, task.names, rng)
@@ -118,7 +128,8 @@ class IncrementalMixin:
             module.set_label_rows(torch.from_numpy(rows), learn=not estimator._has_vectors)
             estimator._prepare_module(module)
             shown = _shown(data, task, valid)
-            before = _scores(estimator, module, shown, thresholds)
+            logits = _logits(estimator, module, shown[0])
+            before = _scores(estimator, logits, shown, thresholds)
             net, history = estimator._train(
                 module,
                 loss,
@@ -129,7 +140,10 @@ class IncrementalMixin:
                 seed,
                 step,
             )
-        after = _scores(estimator, net.module_, shown, thresholds)
+        logits = _logits(estimator, net.module_, shown[0])
+        if estimator._tunes(valid):
+            thresholds = tune_thresholds(valid[1].indicators, expit(logits))
+        after = _scores(estimator, logits, shown, thresholds)
         _learned(estimator, task, net, history, thresholds)
         if estimator.continual != "finetune":
             _remember(estimator, memory, task, data, rng)
@@ -198,9 +212,18 @@ def _memory_of(estimator: Any, n_labels: int, rng: np.random.RandomState) -> Epi
     return memory
 
 
-def _thresholds(estimator: Any, task: Task) -> NDArray[np.float64]:
-    others = [unseen_threshold(estimator.threshold, name) for name in task.new]
-    return np.concatenate([estimator._seen_thresholds, others])
+def _thresholds(estimator: Any, task: Task, validated: bool) -> NDArray[np.float64]:
+    """Those of all labels before training; where there are to be others, says so."""
+    wanted = isinstance(estimator.threshold, str) and estimator.multilabel_
+    if wanted and task.new and not validated:
+        warnings.warn(
+            "threshold='tune' needs validation data, so that the new labels "
+            f"{quoted(task.new)} get {DEFAULT_THRESHOLD}; give X_val and y_val.",
+            UserWarning,
+            stacklevel=4,
+        )
+    seen = dict(zip(estimator._seen_names, estimator._seen_thresholds, strict=True))
+    return thresholds_after_fit(estimator.threshold, task.names, seen)
 
 
 Rows = tuple[MultimodalArray, NDArray[Any], tuple[int, ...]]
@@ -308,13 +331,20 @@ def _shown(data: MultimodalArray, task: Task, valid: Any) -> Rows:
     return valid[0], valid[1].encoded, tuple(range(len(task.names)))
 
 
+def _logits(estimator: Any, module: nn.Module, X: MultimodalArray) -> NDArray[np.float32]:
+    net = prediction_net(estimator, module)
+    dataset = estimator._dataset(X, None, estimator._n_steps)
+    return np.asarray(net.forward(dataset).numpy())
+
+
 def _scores(
-    estimator: Any, module: nn.Module, rows: Rows, thresholds: NDArray[np.float64]
+    estimator: Any,
+    logits: NDArray[np.float32],
+    rows: Rows,
+    thresholds: NDArray[np.float64],
 ) -> dict[str, list[float]]:
     """Weighted accuracy and AUC of each label; NaN where the rows cannot tell."""
-    X, encoded, columns = rows
-    net = prediction_net(estimator, module)
-    logits = net.forward(estimator._dataset(X, None, estimator._n_steps)).numpy()
+    _, encoded, columns = rows
     n_labels = logits.shape[1]
     truth = to_indicators(encoded, n_labels)
     if estimator.multilabel_:

@@ -14,6 +14,7 @@ from sklearn.utils import _safe_indexing, check_random_state
 
 from ._label_columns import pair, zero_one
 from .metrics import weighted_accuracies
+from .validation import check_names
 
 __all__ = ["few_shot_split", "tune_thresholds", "validation_split"]
 
@@ -177,7 +178,12 @@ def given_thresholds(threshold: Any, names: Sequence[Any]) -> NDArray[np.float64
     if isinstance(threshold, str):
         return np.full(len(names), DEFAULT_THRESHOLD)
     if isinstance(threshold, Mapping):
-        return np.array([float(threshold.get(n, DEFAULT_THRESHOLD)) for n in names])
+        remedy = (
+            "; that of a label to ask for later is set after fit, by set_params"
+            "(threshold={...}) before set_labels"
+        )
+        check_names("threshold", threshold, names, remedy)
+        return thresholds_after_fit(threshold, names, {})
     given = np.asarray(threshold, dtype=float)
     if given.shape not in ((), (len(names),)) or not ((given >= 0) & (given <= 1)).all():
         raise ValueError(
@@ -187,10 +193,30 @@ def given_thresholds(threshold: Any, names: Sequence[Any]) -> NDArray[np.float64
     return np.array(np.broadcast_to(given, len(names)))
 
 
+def thresholds_after_fit(
+    threshold: Any, names: Sequence[Any], seen: Mapping[Any, float]
+) -> NDArray[np.float64]:
+    """One number a label: by its name in a mapping, as `seen` in ``fit``, or as others."""
+    named = threshold if isinstance(threshold, Mapping) else {}
+    return np.array(
+        [
+            seen[name]
+            if name in seen and name not in named
+            else unseen_threshold(threshold, name)
+            for name in names
+        ]
+    )
+
+
 def unseen_threshold(threshold: Any, name: Any) -> float:
     """The threshold of a label that was not in ``fit``."""
     if isinstance(threshold, Mapping):
-        return float(threshold.get(name, DEFAULT_THRESHOLD))
+        value = threshold.get(name, DEFAULT_THRESHOLD)
+        if not isinstance(value, Real) or not 0 <= float(value) <= 1:
+            raise ValueError(
+                f"threshold has {value!r} for {name!r}; expected a number from 0 to 1."
+            )
+        return float(value)
     return float(threshold) if isinstance(threshold, Real) else DEFAULT_THRESHOLD
 
 

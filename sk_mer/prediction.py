@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from ._label_columns import align_to_model, checked_weights, zero_one
 from .batching import MultimodalDataset, rows_by_length
 from .labels import label_recipes
-from .model_selection import unseen_threshold
+from .model_selection import thresholds_after_fit
 from .multimodal import MultimodalArray
 from .validation import (
     check_aligned,
@@ -204,11 +204,16 @@ class EmotionPredictor(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If there are none, they repeat, words are unknown, or the system cannot
-            score what it has not seen.
+            If there are none, they repeat, words are unknown, the system cannot score
+            what it has not seen, or a mapping `threshold` names other labels.
+
+        Notes
+        -----
+        Give `threshold` of such labels by ``set_params(threshold={...})`` before this.
         """
         self._check_fitted()
         recipes = label_recipes(labels)
+        self._check_names([*self._seen_names, *recipes])
         defined = set(recipes) if isinstance(labels, Mapping) else set()
         unseen = {
             n: r for n, r in recipes.items() if n not in self._seen_names or n in defined
@@ -218,6 +223,9 @@ class EmotionPredictor(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
             rows.update(zip(unseen, self._unseen_rows(unseen), strict=True))
         self._speak_of(tuple(recipes), np.stack([rows[name] for name in recipes]))
         return self
+
+    def _check_names(self, labels: Sequence[Any]) -> None:
+        """Refuse parameters that name other labels than these."""
 
     def reset_labels(self: Self) -> Self:
         """Speak of the emotions of ``fit`` again.
@@ -242,15 +250,14 @@ class EmotionPredictor(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
         return list(self._seen_names)
 
     def _speak_of(self, names: tuple[Any, ...], rows: NDArray[np.float32]) -> None:
+        seen = dict(zip(self._seen_names, self._seen_thresholds, strict=True))
+        thresholds = thresholds_after_fit(self.threshold, names, seen)
         self._rows = np.array(rows)
         self._set_rows(self._rows)
         self.labels_ = list(names)
         per_label = [np.array([0, 1])] * len(names)
         self.classes_ = per_label if self.multilabel_ else np.asarray(self.labels_)
-        seen = dict(zip(self._seen_names, self._seen_thresholds, strict=True))
-        self.thresholds_ = np.array(
-            [seen.get(name, unseen_threshold(self.threshold, name)) for name in names]
-        )
+        self.thresholds_ = thresholds
 
     def _checked(
         self, X: Any, *, reset: bool, beside: MultimodalArray | None = None

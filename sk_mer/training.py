@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from .net import (
     prediction_net,
     trim_net,
 )
-from .validation import to_indicators
+from .validation import check_names, to_indicators
 
 __all__ = ["train_net"]
 
@@ -315,6 +316,16 @@ def make_criterion(
     if encoded.ndim == 2:
         return nn.BCEWithLogitsLoss(pos_weight=weights)
     return nn.CrossEntropyLoss(weight=weights)
+
+
+def check_pos_weight(pos_weight: Any, names: Sequence[Any]) -> None:
+    """Refuse a mapping with other labels than these, or with no weights."""
+    check_names("pos_weight", pos_weight, names)
+    for name, weight in pos_weight.items() if isinstance(pos_weight, Mapping) else ():
+        if not isinstance(weight, Real) or not 0 < float(weight) < np.inf:
+            raise ValueError(
+                f"pos_weight has {weight!r} for {name!r}; expected a positive number."
+            )
 
 
 def given_criterion(net_params: Mapping[str, Any] | None, default: nn.Module) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -188,6 +189,22 @@ def check_fitted_modalities(X: MultimodalArray, n_features: Mapping[str, int]) -
                 f"Modality {name!r} has {size} features, but {n_features[name]} in fit; "
                 "use the same extractor for both."
             )
+
+
+def check_names(parameter: str, given: Any, known: Iterable[Any], remedy: str = "") -> None:
+    """Refuse a mapping that names what there is not, such as a label with a typo."""
+    known = list(dict.fromkeys(known))
+    unknown = [n for n in given if n not in known] if isinstance(given, Mapping) else []
+    if not unknown:
+        return
+    words = [name for name in known if isinstance(name, str)]
+    near = {n: difflib.get_close_matches(n, words) for n in unknown if isinstance(n, str)}
+    named = [
+        f"{n!r} (near: {', '.join(near[n])})" if near.get(n) else repr(n) for n in unknown
+    ]
+    raise ValueError(
+        f"{parameter} names {', '.join(named)}; known are {quoted(known)}{remedy}."
+    )
 
 
 def modalities_as_in(
@@ -390,8 +407,8 @@ def resolve_hidden_sizes(
     Parameters
     ----------
     hidden_sizes : int, mapping of str to int, or sequence of int
-        A sequence is in the order text, audio, vision, or that of `modalities` where
-        it has other names and as many.
+        A mapping may name ``"text"`` where there is none. A sequence is in the order
+        text, audio, vision, or that of `modalities` where it has other names and as many.
     modalities : sequence of str
         Modalities of the data.
     default : int, default=100
@@ -404,7 +421,8 @@ def resolve_hidden_sizes(
     Raises
     ------
     ValueError
-        If a size is not a positive integer or the number of sizes does not fit.
+        If a size is not a positive integer, the number of sizes does not fit, or a
+        mapping names other modalities.
 
     Examples
     --------
@@ -415,6 +433,8 @@ def resolve_hidden_sizes(
     usual = ("text", "audio", "vision")
     if isinstance(hidden_sizes, Mapping):
         sizes = dict(hidden_sizes)
+        # One setting may serve data with and without text.
+        check_names("hidden_sizes", sizes, [*modalities, "text"])
     elif np.ndim(hidden_sizes) == 0:
         sizes = dict.fromkeys(modalities, hidden_sizes)
     elif len(hidden_sizes) == len(usual):

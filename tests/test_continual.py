@@ -19,7 +19,8 @@ from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier, Multimodal
 from sk_mer.continual import KnownLabelsLoss, MemoryStep, dual_weights, project_gradient
 from sk_mer.episodic_memory import EpisodicMemory, stratified_rows
 from sk_mer.inspection import ContinualReportDisplay
-from sk_mer.model_selection import few_shot_split
+from sk_mer.metrics import weighted_accuracy_score
+from sk_mer.model_selection import few_shot_split, tune_thresholds
 
 RIDGE = 1e-3
 
@@ -454,6 +455,39 @@ def test_a_loss_that_weighs_other_labels(emotions, story, criterion, told):
     assert model.partial_fit(X_few, y_few[names]).labels_ == [*old, new]
 
 
+def test_thresholds_are_tuned_on_validation_data(emotions, story):
+    source, new, old, (X_few, X_val, y_few, y_val) = story
+    y, y_val = y_few[[*old, new]], y_val[[*old, new]]
+    model = small(emotions, threshold="tune", store_memory=True)
+    model.fit(emotions.X[source], emotions.y[old].iloc[source])
+    before = model.thresholds_
+    assert len(set(before)) > 1
+    other = copy.deepcopy(model)
+    model.partial_fit(X_few, y, X_val=X_val, y_val=y_val)
+    expected = tune_thresholds(y_val, model.predict_proba(X_val))
+    np.testing.assert_allclose(model.thresholds_, expected, rtol=1e-5)
+    assert len(model.thresholds_) == 6
+    assert not np.allclose(model.thresholds_[:5], before)
+    (report,) = model.continual_report_
+    after = weighted_accuracy_score(y_val, model.predict(X_val), average=None)
+    np.testing.assert_allclose(report["weighted_accuracy_after"], after)
+    told = rf"the new labels '{new}' get 0.5; give X_val and y_val"
+    with pytest.warns(UserWarning, match=told):
+        other.partial_fit(X_few, y)
+    assert other.thresholds_.tolist() == [*before, 0.5]
+    other.partial_fit(X_few, y)  # nothing is new, nothing to warn of
+    assert other.thresholds_.tolist() == [*before, 0.5]
+
+
+def test_thresholds_by_name(emotions, story):
+    source, new, old, (X_few, _, y_few, _) = story
+    model = small(emotions, threshold={old[0]: 0.2})
+    model.fit(emotions.X[source], emotions.y[old].iloc[source])
+    model.set_params(threshold={new: 0.9, old[1]: 0.8})
+    model.partial_fit(X_few, y_few[[*old, new]])
+    assert model.thresholds_.tolist() == [0.2, 0.8, 0.5, 0.5, 0.5, 0.9]
+
+
 def test_same_seed_same_weights(emotions, story):
     source, new, old, (X_few, _, y_few, _) = story
     found = []
@@ -617,6 +651,14 @@ def test_one_sentence_each(emotions, story):
     refused(r"expected 0 or 1", X_few, y.replace(1, 2))
     refused(r"Only one of X_val and y_val", X_few, y, X_val=X_val)
     refused(r"y_val lacks", X_few, y, X_val=X_val, y_val=y_val[old])
+    for params, message in (
+        ({"threshold": {"hapy": 0.5}}, r"threshold names 'hapy' \(near: happy\)"),
+        ({"pos_weight": {"hapy": 2.0}}, r"pos_weight names 'hapy' \(near: happy\)"),
+        ({"pos_weight": {old[0]: 0}}, rf"pos_weight has 0 for '{old[0]}'"),
+    ):
+        model.set_params(**params)
+        refused(message, X_few, y[[new]])
+        model.set_params(threshold=0.5, pos_weight="balanced")
     audio, y_all = X_val.select("audio"), y_val[[*old, new]]
     refused(r"X_val lacks the modality 'text'", X_few, y, X_val=audio, y_val=y_all)
     model.set_params(continual="finetune").fit(

@@ -1,5 +1,6 @@
 """Bad input: one sentence each, raised before any training."""
 
+import copy
 import re
 
 import numpy as np
@@ -129,7 +130,25 @@ def test_bad_targets(case):
         ({"threshold": [0.5, 1.5]}, "a number from 0 to 1"),
         ({"threshold": "tune", "validation_fraction": None}, "needs validation data"),
         ({"pos_weight": [1.0]}, "one positive number for each"),
-        ({"pos_weight": {"sad": -1.0}}, "one positive number for each"),
+        ({"pos_weight": {"sad": -1.0}}, "has -1.0 for 'sad'; expected a positive number"),
+        ({"pos_weight": {"sad": np.nan}}, "has nan for 'sad'; expected a positive number"),
+        (
+            {"pos_weight": {"hapy": 3}},
+            r"pos_weight names 'hapy' \(near: happy\); known are 'happy', 'sad'\.",
+        ),
+        (
+            {"threshold": {"hapy": 0.9, "sad": 0.7}},
+            r"threshold names 'hapy' \(near: happy\); known are 'happy', 'sad'; .* set_params",
+        ),
+        ({"threshold": {"sad": 7}}, "has 7 for 'sad'; expected a number from 0 to 1"),
+        (
+            {"threshold": {"sad": "high"}},
+            "has 'high' for 'sad'; expected a number from 0 to 1",
+        ),
+        (
+            {"hidden_sizes": {"audoi": 3, "text": 2}},
+            r"hidden_sizes names 'audoi' \(near: audio\); known are 'text', 'audio'\.",
+        ),
         ({"device": "abacus"}, "no torch device"),
         ({"device": "cuda:99"}, "finds .* CUDA devices here"),
         ({"net_params": {"learning_rate": 1}}, "'learning_rate'"),
@@ -140,8 +159,9 @@ def test_bad_targets(case):
     ],
 )
 def test_bad_parameters(params, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as error:
         MTEClassifier(**{"label_vectors": VECTORS, **params}).fit(*good())
+    one_sentence(error)
 
 
 def test_bad_validation_data():
@@ -269,6 +289,37 @@ def test_bad_set_labels_change_nothing(trained, labels, message):
     one_sentence(error)
     assert trained.labels_ == ["happy", "sad"]
     np.testing.assert_array_equal(trained.predict_proba(X), before)
+
+
+def test_thresholds_of_labels_to_ask_for(trained):
+    X, _ = good()
+    model = copy.deepcopy(trained).set_params(threshold={"Angry": 0.1, "sad": 0.3})
+    assert model.set_labels(["Angry", "sad", "happy"]).thresholds_.tolist() == [
+        0.1,
+        0.3,
+        0.5,
+    ]
+    proba = model.predict_proba(X)
+    np.testing.assert_array_equal(model.predict(X)[:, 0], proba[:, 0] > 0.1)
+    with pytest.raises(
+        ValueError, match=r"threshold names 'Angry'; known are 'happy', 'sad'\."
+    ):
+        model.set_labels(["sad"])
+    assert model.labels_ == ["Angry", "sad", "happy"]
+    assert model.reset_labels().thresholds_.tolist() == [0.5, 0.3]
+    model.set_params(threshold={"Angry": -1})
+    with pytest.raises(
+        ValueError, match="has -1 for 'Angry'; expected a number from 0 to 1"
+    ):
+        model.set_labels(["Angry"])
+
+
+def test_text_may_have_a_size_where_there_is_no_text():
+    X, y = good()
+    sizes = {"text": 9, "audio": 3}
+    for system in (MTEClassifier, EFLSTMClassifier, LFLSTMClassifier):
+        with pytest.raises(AssertionError, match="training began"):
+            system(label_vectors=VECTORS, hidden_sizes=sizes).fit({"audio": X["audio"]}, y)
 
 
 def test_failed_refit_loses_nothing(trained):

@@ -165,8 +165,10 @@ class TestThresholds:
         )
 
     def test_given_by_name(self, emotions, mte, y):
-        mte.set_params(threshold={"happy": 0.9, "excited": 0.1}).fit(emotions.X, y)
+        mte.set_params(threshold={"happy": 0.9}).fit(emotions.X, y)
         assert mte.thresholds_[emotions.seen.index("happy")] == 0.9
+        mte.set_params(threshold={"excited": 0.1})
+        assert mte.reset_labels().thresholds_[emotions.seen.index("happy")] == 0.9
         assert mte.set_labels(["excited", "frustrated"]).thresholds_.tolist() == [0.1, 0.5]
 
     def test_strictly_greater(self, emotions, mte, y):
