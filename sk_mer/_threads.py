@@ -16,6 +16,7 @@ import joblib
 import torch
 
 __all__ = [
+    "ProcessLock",
     "cores_for_parts",
     "n_cores",
     "n_parts",
@@ -32,23 +33,67 @@ Result = TypeVar("Result")
 _LOCAL = threading.local()
 
 
+class ProcessLock:
+    """A lock that one thread may take repeatedly, and that a forked child finds free."""
+
+    def __init__(self) -> None:
+        self._renew()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        self._lock = threading.RLock()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Wait for other threads to leave, and keep them out."""
+        with self._lock:
+            yield
+
+
+_NUMBER = ProcessLock()
+
+
+@contextmanager
+def _number_of_others_kept() -> Iterator[None]:
+    """Let threads set torch's number of threads in here for themselves alone.
+
+    Beside being that thread's own, the number that was set last goes to all threads yet
+    to come. A thread that has just come reads and restores it.
+    """
+    with _NUMBER.held(), ThreadPoolExecutor(1) as fresh:
+        number = fresh.submit(torch.get_num_threads).result()
+        try:
+            yield
+        finally:
+            fresh.submit(torch.set_num_threads, number).result()
+
+
+def _use_threads(number: int) -> None:
+    """Let torch use so many threads for what this thread computes."""
+    if torch.get_num_threads() != number:
+        with _number_of_others_kept():
+            torch.set_num_threads(number)
+
+
 @contextmanager
 def cores_for_parts() -> Iterator[None]:
     """Give the cores to :func:`run_together` and leave one to everything around it.
 
     As many cores as :func:`torch.get_num_threads` says, or one in a joblib worker,
-    which shares the machine with others. torch's number is the user's again afterwards.
+    which shares the machine with others. torch's number is the user's again afterwards,
+    and is never another for other threads.
     Were the calling thread to use torch's own threads in between, these would wait for
     more work by spinning and take a tenth of the time from ours.
     """
     given, outer = torch.get_num_threads(), getattr(_LOCAL, "cores", None)
     _LOCAL.cores = 1 if _in_joblib_worker() else (outer or given)
-    torch.set_num_threads(1)
+    _use_threads(1)
     try:
         yield
     finally:
         _LOCAL.cores = outer
-        torch.set_num_threads(given)
+        _use_threads(given)
 
 
 def _in_joblib_worker() -> bool:
@@ -133,10 +178,8 @@ def _pool(n_threads: int, _process: int) -> ThreadPoolExecutor:
         barrier.wait()
 
     pool = ThreadPoolExecutor(n_threads, thread_name_prefix="sk_mer")
-    own = torch.get_num_threads()
-    list(pool.map(use_one_core, range(n_threads)))
-    # The number is a thread's own, but the last one set goes to threads yet to come.
-    torch.set_num_threads(own)
+    with _number_of_others_kept():
+        list(pool.map(use_one_core, range(n_threads)))
     return pool
 
 
@@ -150,11 +193,12 @@ def own_random_stream(seed: int) -> Iterator[None]:
         Of the stream. Threads that shared torch's one stream would race for its
         numbers, and the same seed would no longer give the same weights.
     """
+    outer = random_stream()
     _LOCAL.generator = torch.Generator().manual_seed(seed)
     try:
         yield
     finally:
-        del _LOCAL.generator
+        _LOCAL.generator = outer
 
 
 def random_stream() -> Any:

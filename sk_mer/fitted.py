@@ -21,7 +21,6 @@ from .model_selection import thresholds_after_fit
 from .net import prediction_net
 from .onnx_export import export_onnx
 from .prediction import EmotionPredictor
-from .training import forked_seed
 from .validation import check_names
 
 __all__ = ["FittedMultimodalClassifier"]
@@ -137,8 +136,11 @@ class FittedMultimodalClassifier(EmotionPredictor):
         """A net around saved weights, speaking of the labels that were in use."""
         vectors = self._seen_rows if self._has_vectors else None
         space = LabelSpace(self._seen_names, vectors)
-        with forked_seed(0, "cpu"):  # the weights drawn here are overwritten below
+        # Without values, which would be drawn from torch's global stream; all of them
+        # are in the state.
+        with torch.device("meta"):
             module = self._make_module(self.n_features_, space)
+        module.to_empty(device="cpu")
         module.set_label_rows(torch.from_numpy(self._rows))  # type: ignore[operator]
         module.load_state_dict(state)
         self.net_ = prediction_net(self, module)

@@ -19,6 +19,7 @@ from skorch.helper import predefined_split
 from skorch.history import History
 from torch import nn
 
+from ._threads import ProcessLock
 from .batching import MultimodalDataset
 from .metrics import weighted_accuracies
 from .net import (
@@ -106,11 +107,18 @@ class EpochProgress(Callback):
             raise KeyboardInterrupt  # skorch's word for "stop and keep what is learned"
 
 
+_SEEDED = ProcessLock()
+
+
 @contextmanager
 def forked_seed(seed: int, device: str) -> Iterator[None]:
-    """Seed torch inside, and leave its global state outside as it was."""
+    """Seed torch inside, and leave its global state outside as it was.
+
+    torch has one stream of random numbers a process. Threads that drew from it at once
+    would get each other's numbers, so they take turns.
+    """
     cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
+    with _SEEDED.held(), torch.random.fork_rng(devices=cuda):
         torch.manual_seed(seed)
         yield
 

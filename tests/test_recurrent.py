@@ -13,7 +13,15 @@ import torch
 from torch import nn
 
 from sk_mer._casts import cast_weights, casts_kept
-from sk_mer._threads import cores_for_parts, n_cores, n_parts, run_together
+from sk_mer._threads import (
+    _pool,
+    cores_for_parts,
+    n_cores,
+    n_parts,
+    own_random_stream,
+    random_stream,
+    run_together,
+)
 from sk_mer.models import recurrent
 from sk_mer.models.layers import dropout
 from sk_mer.models.recurrent import LastStepBiLSTM, has_fast_kernel
@@ -199,6 +207,30 @@ class TestThreads:
             assert (torch.get_num_threads(), n_cores()) == (1, threads)
         assert torch.get_num_threads() == threads
 
+    @pytest.mark.parametrize("threads", [3], indirect=True)
+    def test_others_keep_their_numbers(self, threads):
+        """Threads born while others compute, or afterwards, have that of the process."""
+
+        def of_a_new_thread():
+            with ThreadPoolExecutor(1) as fresh:
+                return fresh.submit(torch.get_num_threads).result()
+
+        together = threading.Barrier(3, timeout=60)
+
+        def user(_):
+            before = torch.get_num_threads()
+            with cores_for_parts():
+                together.wait()
+                run_together([threading.get_ident] * 3)
+                inside = torch.get_num_threads(), n_cores(), of_a_new_thread()
+                together.wait()
+            return before, inside, torch.get_num_threads()
+
+        _pool.cache_clear()  # making it sets numbers too
+        with ThreadPoolExecutor(3) as users:
+            assert list(users.map(user, range(3))) == [(3, (1, 3, 3), 3)] * 3
+        assert torch.get_num_threads() == of_a_new_thread() == 3
+
     def test_parts(self, threads):
         with cores_for_parts():
             assert n_parts(1) == n_parts(31) == 1
@@ -228,6 +260,14 @@ class TestThreads:
                 found = child.apply_async(run_together, ([os.getpid] * 4,)).get(timeout=60)
         assert len(found) == 4
         assert os.getpid() not in found
+
+    def test_streams_inside_streams(self):
+        with own_random_stream(0):
+            outer = random_stream()
+            with own_random_stream(1):
+                assert random_stream() is not outer
+            assert random_stream() is outer
+        assert random_stream() is None
 
     def test_errors_come_through(self, threads):
         def fails():

@@ -1,14 +1,20 @@
 """Losses, validation, early stopping, thresholds, and skorch's own arguments."""
 
+import multiprocessing
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.base import clone
 from skorch.callbacks import Callback
 
 from sk_mer import MTEClassifier
 from sk_mer.metrics import weighted_accuracy_score
-from sk_mer.training import make_criterion
+from sk_mer.training import forked_seed, make_criterion
 
 from .conftest import SMALL
 
@@ -221,3 +227,70 @@ def test_interruption_keeps_what_was_learned(emotions, mte, y, monkeypatch):
             mte.fit(emotions.X, y)
     np.testing.assert_array_equal(mte.predict_proba(emotions.X), expected)
     assert mte.n_iter_ == len(mte.history_) == 2
+
+
+class TestThreadsThatTrain:
+    """torch has one stream of random numbers a process, and threads take turns with it."""
+
+    @pytest.fixture(params=["joblib", "plain"])
+    def side_by_side(self, request):
+        def in_joblib(call, seeds):
+            return joblib.Parallel(2, backend="threading")(map(joblib.delayed(call), seeds))
+
+        def in_threads(call, seeds):
+            with ThreadPoolExecutor(2) as users:
+                return list(users.map(call, seeds))
+
+        return in_joblib if request.param == "joblib" else in_threads
+
+    def test_the_same_bits_as_one_after_another(self, emotions, mte, y, side_by_side):
+        mte.set_params(dropout=0.3, num_layers=2, max_epochs=2)
+
+        def proba(seed):
+            model = clone(mte).set_params(random_state=seed).fit(emotions.X, y)
+            return model.predict_proba(emotions.X)
+
+        state = torch.get_rng_state()
+        alone = [proba(seed) for seed in range(4)]
+        np.testing.assert_array_equal(side_by_side(proba, range(4)), alone)
+        assert torch.equal(torch.get_rng_state(), state)
+
+    def test_a_callback_may_fit(self, emotions, mte, y):
+        class Nested(Callback):
+            def on_batch_begin(self, net, training=False, **kwargs):
+                if training and not hasattr(self, "inner"):
+                    self.inner = clone(plain).set_params(random_state=7).fit(emotions.X, y)
+
+        plain = mte.set_params(dropout=0.3, num_layers=2, max_epochs=2)
+        expected = clone(plain).fit(emotions.X, y).predict_proba(emotions.X)
+        outer = clone(plain).set_params(net_params={"callbacks": [("nested", Nested())]})
+        found = outer.fit(emotions.X, y).predict_proba(emotions.X)
+        np.testing.assert_array_equal(found, expected)
+
+    def test_a_fork_need_not_wait(self):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads
+            with ThreadPoolExecutor(1) as other, forked_seed(0, "cpu"):
+                context = multiprocessing.get_context("fork")
+                child = other.submit(lambda: context.Pool(1)).result()
+                with child:
+                    found = child.apply_async(draw_seeded).get(timeout=60)
+                assert found == draw_seeded()
+
+    def test_nor_needs_a_model_that_is_loaded(self, emotions, fitted_mte, tmp_path):
+        fitted_mte.save(tmp_path / "model")
+        state = torch.get_rng_state()
+        with ThreadPoolExecutor(1) as other, forked_seed(0, "cpu"):
+            inside = torch.get_rng_state()
+            loading = other.submit(MTEClassifier.load, tmp_path / "model")
+            model = loading.result(timeout=60)
+            assert torch.equal(torch.get_rng_state(), inside)
+        assert torch.equal(torch.get_rng_state(), state)
+        np.testing.assert_array_equal(
+            model.predict_proba(emotions.X), fitted_mte.predict_proba(emotions.X)
+        )
+
+
+def draw_seeded():
+    with forked_seed(3, "cpu"):
+        return torch.rand(2).tolist()
