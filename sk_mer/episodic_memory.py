@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,7 +102,9 @@ class EpisodicMemory:
     Parameters
     ----------
     size : int or None
-        Utterances in all, shared out evenly; None keeps all, without copying them.
+        Utterances in all, shared out evenly, what is left over to the last tasks; with
+        fewer than tasks, the first tasks are forgotten, with a warning. None keeps all,
+        without copying them.
     episodes : list of Episode
         One a task.
 
@@ -157,8 +160,18 @@ class EpisodicMemory:
         """
         if self.size is None:
             return
-        shares = np.full(len(self.episodes), self.size // len(self.episodes))
-        shares[: self.size % len(self.episodes)] += 1
+        n_tasks = len(self.episodes)
+        shares = np.full(n_tasks, self.size // n_tasks)
+        shares[n_tasks - self.size % n_tasks :] += 1
+        n_forgotten = int((shares == 0).sum())
+        if n_forgotten:
+            warnings.warn(
+                f"A memory of {self.size} has no room for {n_tasks} tasks, so that the "
+                f"first {n_forgotten} of them are forgotten; give memory_size at least "
+                f"{n_tasks}.",
+                UserWarning,
+                stacklevel=2,
+            )
         self.episodes = [
             episode.take(stratified_rows(episode.indicators, int(share), rng))
             for episode, share in zip(self.episodes, shares, strict=True)
@@ -191,6 +204,8 @@ class EpisodicMemory:
         joined = MultimodalArray.concatenate([last.X, new.X])
         targets = np.concatenate([last.encoded, new.encoded])
         self.episodes[-1] = Episode(joined, targets, last.columns, n_seen)
+        if self.size is not None and len(self) > self.size:
+            self.shrink(rng)  # others had more than their share
 
     def widen(self, n_labels: int) -> None:
         """Room for further labels in the targets; what is known of them stays as it is.

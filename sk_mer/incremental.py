@@ -118,35 +118,26 @@ class IncrementalMixin:
         rng = check_random_state(estimator.random_state)
         memory = _memory_of(estimator, len(task.names), rng)
         seed = int(rng.randint(np.iinfo(np.int32).max))
-        targets = Targets(task.names, task.encoded)
-        valid = estimator._given_validation(data, targets, X_val, y_val)
+        part = (data, Targets(task.names, task.encoded))
+        valid = estimator._given_validation(*part, X_val, y_val)
         thresholds = _thresholds(estimator, task, valid is not None)
+        shown = _shown(data, task, valid)
         with forked_seed(seed, estimator.device):
             loss = _loss(estimator, task.encoded, task.columns, task.names)
             step = _step(estimator, memory, task.names, rng)
-            module = copy.deepcopy(estimator.net_.module_)
-            module.set_label_rows(torch.from_numpy(rows), learn=not estimator._has_vectors)
-            estimator._prepare_module(module)
-            shown = _shown(data, task, valid)
+            module = _module(estimator, rows)
             logits = _logits(estimator, module, shown[0])
             before = _scores(estimator, logits, shown, thresholds)
             net, history = estimator._train(
-                module,
-                loss,
-                (data, targets),
-                valid,
-                estimator._n_steps,
-                thresholds,
-                seed,
-                step,
+                module, loss, part, valid, estimator._n_steps, thresholds, seed, step
             )
         logits = _logits(estimator, net.module_, shown[0])
         if estimator._tunes(valid):
             thresholds = tune_thresholds(valid[1].indicators, expit(logits))
         after = _scores(estimator, logits, shown, thresholds)
-        _learned(estimator, task, net, history, thresholds)
         if estimator.continual != "finetune":
             _remember(estimator, memory, task, data, rng)
+        _learned(estimator, task, net, history, thresholds)
         estimator.continual_report_.append(
             _report(task, before, after, step, valid is not None)
         )
@@ -182,6 +173,14 @@ def _all_rows(estimator: Any, task: Task) -> NDArray[np.float32]:
     rng = check_random_state(estimator.random_state)
     rows = estimator._rows_of_new(task.new, rng)
     return np.concatenate([estimator._seen_rows, rows]).astype(np.float32)
+
+
+def _module(estimator: Any, rows: NDArray[np.float32]) -> Any:
+    """A copy of the network, to be trained on with these label rows."""
+    module = copy.deepcopy(estimator.net_.module_)
+    module.set_label_rows(torch.from_numpy(rows), learn=not estimator._has_vectors)
+    estimator._prepare_module(module)
+    return module
 
 
 def _memory_of(estimator: Any, n_labels: int, rng: np.random.RandomState) -> EpisodicMemory:

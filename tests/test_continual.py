@@ -161,6 +161,61 @@ def test_shares_shrink_and_sum_up_to_the_size(rng):
     assert max(sizes) - min(sizes) <= 1
 
 
+def numbered(first, n):
+    number = np.arange(first, first + n, dtype=np.float32)
+    return MultimodalArray(text=number[:, None]), np.eye(2)[np.arange(n) % 2]
+
+
+@pytest.mark.parametrize("size", [1, 3, 16, 17, 18])
+def test_the_memory_never_holds_more_than_its_size(size):
+    memory, random = EpisodicMemory(size), np.random.RandomState(0)
+    for k in range(4):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            memory.add(*numbered(100 * k, 9), (0, 1), random)
+        for call in range(1, 6):
+            memory.extend(*numbered(100 * k + 10 * call, 9), random)
+            assert len(memory) <= size
+        assert len(memory) == min(size, sum(e.n_seen for e in memory.episodes))
+    # A smaller size counts from the next utterances on.
+    memory.size = 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        memory.extend(*numbered(900, 5), random)
+    assert len(memory) <= 2
+
+
+def test_the_last_tasks_are_not_the_forgotten_ones():
+    memory, random = EpisodicMemory(3), np.random.RandomState(0)
+    for k in range(3):
+        memory.add(*numbered(10 * k, 6), (0, 1), random)
+    for k in (3, 4):
+        told = "A memory of 3 has no room for 4 tasks, so that the first 1 of them"
+        with pytest.warns(UserWarning, match=told):
+            memory.add(*numbered(10 * k, 6), (0, 1), random)
+    held = [episode.X.values("text").item() // 10 for episode in memory.episodes]
+    assert held == [2, 3, 4]
+    memory.size = 1
+    told = "A memory of 1 has no room for 3 tasks, so that the first 2 .* at least 3"
+    with pytest.warns(UserWarning, match=told):
+        memory.shrink(random)
+
+
+def test_a_task_that_is_forgotten_is_told(emotions, story):
+    source, new, old, (X_few, _, y_few, _) = story
+    model = small(emotions, memory_size=1)
+    model.fit(emotions.X[source], emotions.y[old].iloc[source])
+    before = copy.deepcopy(model).predict_proba(X_few)
+    told = "A memory of 1 has no room for 2 tasks"
+    with pytest.raises(UserWarning, match=told):  # made an error: nothing is changed
+        model.partial_fit(X_few, y_few[[*old, new]])
+    assert model.labels_ == old
+    np.testing.assert_array_equal(model.predict_proba(X_few), before)
+    with pytest.warns(UserWarning, match=told):
+        model.partial_fit(X_few, y_few[[*old, new]])
+    assert [episode.columns for episode in model.memory_.episodes] == [tuple(range(6))]
+
+
 def test_a_stream_is_remembered_evenly():
     kept = np.zeros(400)
     for seed in range(60):
