@@ -79,6 +79,13 @@ def test_batches_hold_like_lengths(dataset):
     assert np.mean(spread) < 0.4 * np.ptp(total)
 
 
+def test_short_batches_do_not_come_first(dataset):
+    total = dataset.X.lengths("text") + dataset.X.lengths("audio")
+    batches = [y.numpy().astype(int) for _, y in BatchIterator(dataset, 10, seed=0)]
+    steps = [total[rows].mean() for rows in batches]
+    assert (np.diff(steps) < 0).sum() > 2
+
+
 def test_inputs_belong_to_targets(dataset):
     for inputs, y in BatchIterator(dataset, 7, seed=3):
         np.testing.assert_array_equal(inputs["sequences"]["text"][:, 0, 0], y)

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.optimize import minimize
+from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import nn
 
@@ -541,6 +542,90 @@ def test_thresholds_by_name(emotions, story):
     model.set_params(threshold={new: 0.9, old[1]: 0.8})
     model.partial_fit(X_few, y_few[[*old, new]])
     assert model.thresholds_.tolist() == [0.2, 0.8, 0.5, 0.5, 0.5, 0.9]
+
+
+class Steps(Callback):
+    """Takes down the gradient of each step after all other callbacks."""
+
+    def __init__(self):
+        self.gradients, self.n_updates = [], 0
+
+    def on_train_begin(self, net, **kwargs):
+        net.optimizer_.register_step_post_hook(self.count)
+
+    def count(self, *args):
+        self.n_updates += 1
+
+    def on_grad_computed(self, net, named_parameters, **kwargs):
+        grads = [w.grad.ravel() for _, w in named_parameters if w.grad is not None]
+        self.gradients.append(torch.cat(grads).clone())
+
+
+@pytest.mark.parametrize("validated", [False, True])
+def test_joint_training_steps_on_source_data_once_a_step(emotions, story, validated):
+    source, new, old, (X_few, X_val, y_few, y_val) = story
+    model = small(emotions, continual="joint")
+    model.fit(emotions.X[source], emotions.y[old].iloc[source])
+    steps = Steps()
+    model.set_params(max_epochs=3, net_params={"callbacks": [("steps", steps)]})
+    given = {"X_val": X_val, "y_val": y_val} if validated else {}
+    model.partial_fit(X_few, y_few[[*old, new]], **given)
+    assert steps.n_updates == 3 * 2  # one batch of twelve, and one of source data before it
+
+
+def test_what_is_clipped_is_the_projected_gradient(emotions, story, monkeypatch):
+    from sk_mer import continual
+
+    source, new, old, (X_few, _, y_few, _) = story
+    model = small(emotions, clip_norm=0.5)
+    model.fit(emotions.X[source], emotions.y[old].iloc[source])
+    monkeypatch.setattr(
+        continual,
+        "project_gradient",
+        lambda g, *a, **k: continual.Projection(torch.full_like(g, 3.0)),
+    )
+    steps = Steps()
+    model.set_params(net_params={"callbacks": [("steps", steps)]})
+    model.partial_fit(X_few, y_few[[*old, new]])
+    assert [float(g.norm()) for g in steps.gradients] == pytest.approx([0.5] * 4, rel=1e-4)
+
+
+def test_replay_adds_the_mean_of_the_memories():
+    module = nn.Linear(2, 1, bias=False)
+    net = NeuralNet(module, criterion=nn.MSELoss).initialize()
+    rng = np.random.default_rng(0)
+    batches = [
+        tuple(torch.tensor(rng.normal(size=(5, d)), dtype=torch.float32) for d in (2, 1))
+        for _ in range(3)
+    ]
+
+    def gradient(loss, batch):
+        (found,) = torch.autograd.grad(loss(module(batch[0]), batch[1]), [module.weight])
+        return found
+
+    losses = [nn.MSELoss(), nn.L1Loss(), nn.SmoothL1Loss()]
+    own, *past = (gradient(*pair) for pair in zip(losses, batches, strict=True))
+    module.weight.grad = own.clone()
+    remembered = list(zip(batches[1:], losses[1:], strict=True))
+    step = MemoryStep(lambda: remembered, 0.0, "replay")
+    step.on_grad_computed(net, [("weight", module.weight)])
+    torch.testing.assert_close(module.weight.grad, own + (past[0] + past[1]) / 2)
+
+
+def test_transfer_is_of_old_labels_after_and_of_new_ones_before(emotions, story):
+    source, new, old, (X_few, X_val, y_few, y_val) = story
+    y_val = y_val[[*old, new]]
+    model = small(emotions, lr=0.03)
+    model.fit(emotions.X[source], emotions.y[old].iloc[source])
+    zero_shot = copy.deepcopy(model).set_labels([*old, new])
+    before = weighted_accuracy_score(y_val, zero_shot.predict(X_val), average=None)
+    model.partial_fit(X_few, y_few[[*old, new]], X_val=X_val, y_val=y_val)
+    after = weighted_accuracy_score(y_val, model.predict(X_val), average=None)
+    (report,) = model.continual_report_
+    assert report["backward_transfer"] == pytest.approx(np.mean((after - before)[:5]))
+    assert report["forward_transfer"] == pytest.approx(before[5] - 0.5)
+    assert abs((after - before)[5]) > 0.01  # or neither could be told from the other
+    assert abs(np.mean((after - before)[:5]) - np.mean(after - before)) > 1e-3
 
 
 def test_same_seed_same_weights(emotions, story):

@@ -75,6 +75,21 @@ def test_parts_make_the_step_of_the_batch(emotions, y, criterion):
 
 
 @pytest.mark.usefixtures("two_threads")
+def test_each_part_has_a_dropout_of_its_own(emotions):
+    torch.manual_seed(0)
+    sizes = dict(zip(emotions.X.modalities, (16, 12, 8), strict=True))
+    module = MTEModule(
+        emotions.X.n_features, sizes, torch.randn(6, 16), num_layers=2, dropout=0.5
+    )
+    same = MultimodalDataset(emotions.X[np.zeros(128, dtype=int)], np.ones((128, 6), "f4"))
+    batch = same.batch(np.arange(128))
+    result, _ = step(module, nn.BCEWithLogitsLoss(), batch, divided=True)
+    first, second = result["y_pred"].split(64)
+    assert len(first) == len(second)
+    assert not torch.isclose(first, second).any()
+
+
+@pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize(
     "criterion", [nn.BCEWithLogitsLoss(reduction="sum"), nn.MultiLabelSoftMarginLoss()]
 )

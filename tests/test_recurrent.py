@@ -8,6 +8,7 @@ import warnings
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
+import joblib
 import pytest
 import torch
 from torch import nn
@@ -230,6 +231,14 @@ class TestThreads:
         with ThreadPoolExecutor(3) as users:
             assert list(users.map(user, range(3))) == [(3, (1, 3, 3), 3)] * 3
         assert torch.get_num_threads() == of_a_new_thread() == 3
+
+    def test_a_worker_takes_one_core(self, threads):
+        def inside():
+            with cores_for_parts():
+                return n_cores(), torch.get_num_threads()
+
+        workers = joblib.Parallel(2, backend="threading")
+        assert workers(joblib.delayed(inside)() for _ in range(4)) == [(1, 1)] * 4
 
     def test_parts(self, threads):
         with cores_for_parts():

@@ -14,6 +14,7 @@ from skorch.callbacks import Callback
 
 from sk_mer import MTEClassifier
 from sk_mer.metrics import weighted_accuracy_score
+from sk_mer.model_selection import tune_thresholds
 from sk_mer.training import forked_seed, make_criterion
 
 from .conftest import SMALL
@@ -155,6 +156,45 @@ class TestValidation:
         assert max(norms) > 0.05
 
 
+class Kept(Callback):
+    """Takes down the targets of training rows, and the loss."""
+
+    def on_train_begin(self, net, X=None, **kwargs):
+        self.targets = X.y
+        self.pos_weight = net.criterion_.pos_weight.numpy()
+
+
+class TestValidationRowsAreSetAside:
+    """Nothing that is learned or remembered comes from them."""
+
+    @pytest.fixture
+    def kept(self, emotions, mte, y):
+        spy = Kept()
+        mte.set_params(validation_fraction=0.25, max_epochs=1, memory_size=None)
+        mte.set_params(net_params={"callbacks": [("spy", spy)]}).fit(emotions.X, y)
+        assert len(spy.targets) < 200
+        return spy
+
+    def test_by_the_memory(self, mte, kept):
+        (episode,) = mte.memory_.episodes
+        np.testing.assert_array_equal(episode.encoded, kept.targets)
+        assert len(episode.X) == len(kept.targets)
+
+    def test_by_the_weights_of_positives(self, kept, y):
+        share = kept.targets.mean(axis=0)
+        np.testing.assert_allclose(kept.pos_weight, (1 - share) / share, rtol=1e-5)
+        assert not np.allclose(kept.pos_weight, (1 - y.mean()) / y.mean(), rtol=1e-3)
+
+    def test_by_thresholds_alone(self, emotions, mte, y):
+        X_val, y_val = emotions.X[:100], y[:100]
+        mte.set_params(threshold="tune")
+        mte.fit(emotions.X[100:], y[100:], X_val=X_val, y_val=y_val)
+        expected = tune_thresholds(y_val, mte.predict_proba(X_val))
+        np.testing.assert_array_equal(mte.thresholds_, expected)
+        others = tune_thresholds(y[100:], mte.predict_proba(emotions.X[100:]))
+        assert not np.allclose(others, expected)
+
+
 class TestThresholds:
     def test_tuned_on_validation_rows(self, emotions, mte, y):
         X_val, y_val = emotions.X[:100], y[:100]
@@ -182,6 +222,28 @@ class TestThresholds:
         proba = mte.predict_proba(emotions.X)
         mte.thresholds_ = np.full(6, float(proba[0, 0]))
         assert mte.predict(emotions.X)[0, 0] == 0
+
+
+def test_batches_come_in_another_order_each_epoch(emotions, mte, y):
+    epochs = []
+
+    class Spy(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            epochs.append([])
+
+        def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+            if training:
+                epochs[-1].append(batch[1].numpy())
+
+    mte.set_params(max_epochs=2, validation_fraction=None)
+    mte.set_params(net_params={"callbacks": [("spy", Spy())]}).fit(emotions.X, y)
+    first, second = (np.concatenate(batches) for batches in epochs)
+    for found in (first, second):
+        assert not np.array_equal(found, y)
+        np.testing.assert_array_equal(found.sum(axis=0), y.sum())
+    assert not np.array_equal(first, second)
+    mte.set_params(random_state=1).fit(emotions.X, y)
+    assert not np.array_equal(np.concatenate(epochs[2]), first)
 
 
 class TestSkorch:
