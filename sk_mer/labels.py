@@ -17,6 +17,8 @@ from ._vector_files import file_tokens, from_keyed_vectors, read_vectors
 __all__ = ["LabelSpace", "load_label_vectors"]
 
 _N_CANDIDATES = 4
+# Near words that are compared; a file may hold any number of them.
+_MOST_NEAR = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +75,12 @@ def load_label_vectors(
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     ValueError
         If words are missing (all are named, with near candidates), labels repeat,
-        there are none, or vectors have different or non-finite values.
+        there are none, or vectors have different or non-finite values; if a file is
+        damaged, no vector file or none that can be read in little memory.
     TypeError
         If `source` is none of the above.
 
@@ -102,13 +107,16 @@ def vectors_of(source: Any, recipes: Mapping[Any, Any]) -> dict[Any, NDArray[np.
     missing = [word for word in wanted if word not in found]
     if missing:
         raise ValueError(_missing_words(source, missing))
-    vectors = {
-        name: _checked_vector(
-            name,
-            np.mean([found[w] for w in recipe], axis=0) if _is_words(recipe) else recipe,
-        )
-        for name, recipe in recipes.items()
-    }
+    with np.errstate(over="ignore", invalid="ignore"):  # found by the check
+        vectors = {
+            name: _checked_vector(
+                name,
+                np.mean([found[w] for w in recipe], axis=0)
+                if _is_words(recipe)
+                else recipe,
+            )
+            for name, recipe in recipes.items()
+        }
     sizes = {len(vector) for vector in vectors.values()}
     if len(sizes) > 1:
         raise ValueError(
@@ -288,15 +296,16 @@ def _near_words(source: Any, words: Sequence[str]) -> dict[str, list[str]]:
     """Words of the source that differ by case or ending, the closest first."""
     stems = {word: word.lower()[: max(3, len(word) - 3)] for word in words}
     heads = tuple(stems.values())
-    near: dict[str, list[str]] = {word: [] for word in words}
+    near: dict[str, dict[str, None]] = {word: {} for word in words}
     for token in _tokens(source):
         low = token.lower()
         if not low.startswith(heads):
             continue
         for word, stem in stems.items():
-            if low.startswith(stem) and len(low) <= len(word) + 4:
-                near[word].append(token)
-    return {word: _closest(word, unique(found)) for word, found in near.items()}
+            is_near = low.startswith(stem) and len(low) <= len(word) + 4
+            if is_near and len(near[word]) < _MOST_NEAR:
+                near[word][token] = None
+    return {word: _closest(word, list(found)) for word, found in near.items()}
 
 
 def _closest(word: str, candidates: list[str]) -> list[str]:
