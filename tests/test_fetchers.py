@@ -42,7 +42,8 @@ class Server:
 
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}/"
-        self.thread = threading.Thread(target=self.http.serve_forever, daemon=True)
+        serve = self.http.serve_forever
+        self.thread = threading.Thread(target=serve, args=(0.01,), daemon=True)
         self.thread.start()
 
     def close(self):
@@ -63,7 +64,9 @@ def zip_of(**files):
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         for name, content in files.items():
-            archive.writestr(name.replace("__", "/").replace("_dot_", "."), content)
+            # A date long ago, as in the published ones.
+            info = zipfile.ZipInfo(name.replace("__", "/").replace("_dot_", "."))
+            archive.writestr(info, content)
     return stream.getvalue()
 
 
@@ -143,8 +146,115 @@ def test_the_first_checksum_is_kept(server, tmp_path):
     fetch_glove("6B.50d", data_home=tmp_path, base_url=server.url)
     (tmp_path / "glove" / "glove.6B.zip").unlink()
     server.files["glove.6B.zip"] = zip_of(glove_dot_6B_dot_50d_dot_txt="a 2\n")
-    with pytest.raises(ValueError, match="another checksum than expected"):
+    kept = tmp_path / "glove" / "glove.6B.zip.sha256"
+    with pytest.raises(ValueError, match=f"another checksum than .* remove '{kept}'"):
         fetch_glove("6B.50d", data_home=tmp_path, base_url=server.url)
+    kept.unlink()
+    path = fetch_glove("6B.50d", data_home=tmp_path, base_url=server.url)
+    assert path.read_text() == "a 2\n"
+
+
+def glove(server, tmp_path, name="6B.50d"):
+    return fetch_glove(name, data_home=tmp_path, base_url=server.url)
+
+
+PAGE = b"<html>Log in to the hotel's network</html>"
+
+
+def test_a_page_instead_of_an_archive_does_not_stay(server, tmp_path):
+    name = "glove.6B.zip"
+    whole = zip_of(glove_dot_6B_dot_50d_dot_txt="happy 1 2\n")
+    others = zip_of(readme_dot_txt="nothing of the kind")
+    folder = tmp_path / "glove"
+    for wrong in (PAGE, whole[:-10], whole.replace(b"happy", b"hippy"), others):
+        server.files[name] = wrong
+        with pytest.raises(
+            ValueError,
+            match=rf"{server.url}{name} is no zip .* it was removed, so try again",
+        ):
+            glove(server, tmp_path)
+        assert list(folder.iterdir()) == []
+    server.files[name] = whole
+    assert glove(server, tmp_path).read_text() == "happy 1 2\n"
+
+
+def test_a_page_left_by_an_earlier_call(server, tmp_path):
+    (tmp_path / "ravdess").mkdir()
+    archive = tmp_path / "ravdess" / _fetchers._RAVDESS
+    archive.write_bytes(PAGE)
+    clip = "Actor_01/03-01-05-02-01-02-01.wav"
+    server.files[_fetchers._RAVDESS] = zip_of(**{clip: b"RIFF"})
+    with pytest.raises(ValueError, match="it was removed"):
+        fetch_ravdess(data_home=tmp_path, base_url=server.url)
+    assert server.asked == []
+    (found,) = fetch_ravdess(data_home=tmp_path, base_url=server.url)["file"]
+    assert found == str(tmp_path / "ravdess" / "speech" / clip)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    ["happy 1 2\nsa", "happy 1 2\nsad 3 5\n", "happy 1 2\nsad 3 4\nmore 1 2\n", ""],
+)
+def test_a_changed_unpacked_file_is_unpacked_anew(server, tmp_path, changed):
+    text = "happy 1 2\nsad 3 4\n"
+    server.files["glove.6B.zip"] = zip_of(glove_dot_6B_dot_50d_dot_txt=text)
+    path = glove(server, tmp_path)
+    path.write_text(changed)
+    assert glove(server, tmp_path) == path
+    assert path.read_text() == text
+    assert sorted(p.name for p in path.parent.iterdir()) == [
+        "glove.6B.50d.txt", "glove.6B.zip", "glove.6B.zip.sha256",
+    ]  # fmt: skip
+    assert len(server.asked) == 1
+
+
+def test_a_whole_file_is_neither_unpacked_nor_read_again(server, tmp_path, monkeypatch):
+    server.files["glove.6B.zip"] = zip_of(glove_dot_6B_dot_50d_dot_txt="happy 1 2\n")
+    path = glove(server, tmp_path)
+    inode = path.stat().st_ino
+    path.touch()  # as a copy of the folder: read once, and then known again
+    assert glove(server, tmp_path).stat().st_ino == inode
+    monkeypatch.setattr(_fetchers.zlib, "crc32", lambda *given: pytest.fail("was read"))
+    assert glove(server, tmp_path).stat().st_ino == inode
+
+
+def test_a_full_disk_is_no_fault_of_the_archive(server, tmp_path, monkeypatch):
+    server.files["glove.6B.zip"] = zip_of(glove_dot_6B_dot_50d_dot_txt="happy 1 2\n")
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    for place, there in {
+        "pooch.core.stream_download": [],
+        "zipfile.ZipFile.extract": ["glove.6B.zip"],
+    }.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(place, full)
+            with pytest.raises(OSError, match="No space left") as error:
+                glove(server, tmp_path)
+        assert not isinstance(error.value, ConnectionError)
+        assert [p.name for p in (tmp_path / "glove").iterdir()] == there
+    assert glove(server, tmp_path).read_text() == "happy 1 2\n"
+
+
+def test_an_archive_damaged_where_nobody_had_looked(server, tmp_path):
+    whole = zip_of(glove_dot_6B_dot_50d_dot_txt="happy 1 2\n", glove_dot_6B_dot_100d_dot_txt="sad 3\n")  # fmt: skip
+    server.files["glove.6B.zip"] = whole.replace(b"sad 3", b"sad 4")
+    glove(server, tmp_path)
+    with pytest.raises(ValueError, match=r"damaged one .* it was removed"):
+        glove(server, tmp_path, "6B.100d")
+    server.files["glove.6B.zip"] = whole
+    assert glove(server, tmp_path, "6B.100d").read_text() == "sad 3\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside.wav", "/tmp/outside.wav", "a/../../outside.wav"]
+)
+def test_nothing_is_unpacked_elsewhere(server, tmp_path, name):
+    server.files[_fetchers._RAVDESS] = zip_of(**{name: b"RIFF"})
+    with pytest.raises(ValueError, match="would lie outside of the folder"):
+        fetch_ravdess(data_home=tmp_path, base_url=server.url)
+    assert not list(tmp_path.rglob("*.wav"))
 
 
 def test_ravdess(server, tmp_path):

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import calendar
+import contextlib
 import os
+import struct
+import tempfile
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -51,43 +57,121 @@ _RAVDESS_SENTENCES = ("Kids are talking by the door", "Dogs are sitting by the d
 
 def _home(data_home: Any) -> Path:
     given = data_home or os.environ.get("SK_MER_DATA_HOME") or "~/sk_mer_data"
-    return Path(given).expanduser()
+    return Path(given).expanduser().absolute()
 
 
 def _fetch(
-    url: str, known_hash: str | None, folder: Path, progress: bool, processor: Any = None
-) -> Any:
-    """A file, or what `processor` unpacks of it, downloaded unless it is there."""
+    url: str,
+    known_hash: str | None,
+    folder: Path,
+    progress: bool,
+    else_do: str = "do not use it otherwise",
+) -> Path:
+    """A file, downloaded unless it is there."""
     pooch = import_optional("pooch", "Downloading", "fetch")
     name = url.rpartition("/")[2]
-    kept = folder / f"{name}.sha256"
-    if known_hash is None and kept.is_file():
-        known_hash = f"sha256:{kept.read_text().split()[0]}"
     pooch.get_logger().setLevel("WARNING")
     try:
         path = pooch.retrieve(
-            url,
-            known_hash,
-            fname=name,
-            path=folder,
-            progressbar=progress,
-            processor=processor,
+            url, known_hash, fname=name, path=folder, progressbar=progress
         )
     except ValueError as error:
         if "hash" not in str(error):
             raise
         raise ValueError(
             f"{name} from {url} has another checksum than expected ({known_hash}): it was "
-            "changed or damaged on its way; try again, and do not use it otherwise."
+            f"changed or damaged on its way; try again, and {else_do}."
         ) from error
-    except Exception as error:  # of requests and urllib3, which are pooch's affair
+    except Exception as error:
+        # Of the disk's troubles, such as a full one, the operating system speaks best.
+        if type(error).__module__.partition(".")[0] not in ("requests", "urllib3"):
+            raise
         raise ConnectionError(
             f"{url} could not be downloaded ({type(error).__name__}); check the network, "
             f"or put the file into {str(folder)!r} yourself."
         ) from error
-    if not kept.is_file():
-        kept.write_text(f"{pooch.file_hash(str(folder / name))}  {name}\n")
-    return path
+    return Path(path)
+
+
+def _fetch_archive(
+    url: str, folder: Path, progress: bool, target: Path, member: str | None = None
+) -> list[Path]:
+    """Files of a zip archive (all, or one), unpacked unless they are there and whole.
+
+    The checksum of the archive is kept once it has been unpacked, and compared from then
+    on. What could not be unpacked is removed, or it would be found again by each call.
+    """
+    kept = folder / f"{url.rpartition('/')[2]}.sha256"
+    known_hash = f"sha256:{kept.read_text()[:64]}" if kept.is_file() else None
+    else_do = f"remove {str(kept)!r} if you know that its publisher changed it"
+    path = _fetch(url, known_hash, folder, progress, else_do)
+    try:
+        files = _unpack(path, target, member)
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError,
+            LookupError, RuntimeError) as error:  # fmt: skip
+        path.unlink()
+        kept.unlink(missing_ok=True)
+        raise ValueError(
+            f"What came from {url} is no zip archive, or a damaged one ({error}); it was "
+            f"removed, so try again, or put the file into {str(folder)!r} yourself."
+        ) from error
+    if known_hash is None:
+        pooch = import_optional("pooch", "Downloading", "fetch")
+        kept.write_text(f"{pooch.file_hash(str(path))}  {path.name}\n")
+    return files
+
+
+def _unpack(path: Path, target: Path, member: str | None) -> list[Path]:
+    target.mkdir(parents=True, exist_ok=True)
+    files = []
+    # Moved to its place when it is whole: who stops half way leaves nothing there.
+    with (
+        zipfile.ZipFile(path) as archive,
+        tempfile.TemporaryDirectory(prefix=".unpacking-", dir=target) as scratch,
+    ):
+        for info in archive.infolist() if member is None else [archive.getinfo(member)]:
+            if info.is_dir():
+                continue
+            name = Path(os.path.normpath(info.filename))
+            if name.is_absolute() or ".." in name.parts:
+                raise ValueError(f"{info.filename!r} would lie outside of the folder")
+            place = target / name
+            if not _is_whole(place, info):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(archive.extract(info, scratch), place)
+                _mark_whole(place, info)
+            files.append(place)
+    return files
+
+
+def _is_whole(place: Path, info: zipfile.ZipInfo) -> bool:
+    """Whether a file is what an archive holds; it is read only if its time is another."""
+    if not place.is_file() or place.stat().st_size != info.file_size:
+        return False
+    if place.stat().st_mtime_ns == _time_of(info):
+        return True
+    crc = 0
+    with open(place, "rb") as stream:
+        while block := stream.read(1 << 20):
+            crc = zlib.crc32(block, crc)
+    if crc == info.CRC:
+        _mark_whole(place, info)
+    return crc == info.CRC
+
+
+def _mark_whole(place: Path, info: zipfile.ZipInfo) -> None:
+    with contextlib.suppress(OSError):  # others' file: it is read each time then
+        os.utime(place, ns=(_time_of(info), _time_of(info)))
+
+
+def _time_of(info: zipfile.ZipInfo) -> int:
+    """A time for a member, in ns: its date, and its checksum as the microseconds.
+
+    Any change to the unpacked file sets another.
+    """
+    year, month, day, *clock = info.date_time
+    seconds = calendar.timegm((year, min(max(month, 1), 12), day, *clock))
+    return 1000 * (1_000_000 * seconds + info.CRC % 1_000_000)
 
 
 def fetch_glove(
@@ -119,7 +203,7 @@ def fetch_glove(
     Raises
     ------
     ValueError
-        If the name is unknown or the file is not what it was before.
+        If the name is unknown, or what comes is no archive or not what it was before.
     ConnectionError
         If it cannot be downloaded.
     ImportError
@@ -127,8 +211,9 @@ def fetch_glove(
 
     Notes
     -----
-    The publisher gives no checksums. That of the first download is kept beside the file
-    and compared from then on.
+    The publisher gives no checksums. That of the first archive that could be unpacked is
+    kept beside it and compared from then on. An unpacked file of another size than in the
+    archive, or changed since, is unpacked anew.
 
     Examples
     --------
@@ -139,10 +224,9 @@ def fetch_glove(
         raise ValueError(f"name={name!r}; expected one of {', '.join(_GLOVE)}.")
     archive, member = _GLOVE[name]
     folder = _home(data_home) / "glove"
-    pooch = import_optional("pooch", "Downloading", "fetch")
-    unzip = pooch.Unzip(members=[member], extract_dir=str(folder))
-    (path,) = _fetch((base_url or _GLOVE_URL) + archive, None, folder, progress, unzip)
-    return Path(path)
+    url = (base_url or _GLOVE_URL) + archive
+    (path,) = _fetch_archive(url, folder, progress, folder, member)
+    return path
 
 
 def fetch_goemotions(
@@ -191,7 +275,7 @@ def fetch_goemotions(
     folder = _home(data_home) / "goemotions"
     url = base_url or _GOEMOTIONS_URL
     files = {
-        name: Path(_fetch(url + name, _GOEMOTIONS[name], folder, progress))
+        name: _fetch(url + name, _GOEMOTIONS[name], folder, progress)
         for name in ("labels.txt", _GOEMOTIONS_SPLITS[split])
     }
     names = files["labels.txt"].read_text(encoding="utf-8").split()
@@ -240,7 +324,7 @@ def fetch_ravdess(
     Raises
     ------
     ValueError
-        If the archive is not what it was before, or holds no clips.
+        If what comes is no archive or not what it was before, or holds no clips.
     ConnectionError
         If it cannot be downloaded.
     ImportError
@@ -248,7 +332,7 @@ def fetch_ravdess(
 
     Notes
     -----
-    A download of 208 MB. Its checksum is handled like that of :func:`fetch_glove`.
+    A download of 208 MB, checked and unpacked like that of :func:`fetch_glove`.
 
     Examples
     --------
@@ -256,11 +340,9 @@ def fetch_ravdess(
     >>> clips = fetch_ravdess()  # doctest: +SKIP
     """
     folder = _home(data_home) / "ravdess"
-    pooch = import_optional("pooch", "Downloading", "fetch")
-    unzip = pooch.Unzip(extract_dir=str(folder / "speech"))
     url = (base_url or _RAVDESS_URL) + _RAVDESS
-    files = _fetch(url, None, folder, progress, unzip)
-    clips = sorted(Path(name) for name in files if name.endswith(".wav"))
+    files = _fetch_archive(url, folder, progress, folder / "speech")
+    clips = sorted(path for path in files if path.suffix == ".wav")
     if not clips:
         raise ValueError(f"{_RAVDESS} holds no clips; delete {str(folder)!r}, try again.")
     return pd.DataFrame([_ravdess_row(path) for path in clips])
