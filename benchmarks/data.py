@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from peaks import peak_memory
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -30,13 +31,6 @@ from tests.test_joiner import SDK_ORDER, mosei_sized
 
 SIZES = {"text": 300, "audio": 74, "vision": 35}
 GB = 2**30
-
-
-def peak() -> float:
-    """Largest resident memory of this process so far, in bytes."""
-    # Not getrusage: that counts the process which started this one, too.
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
 
 
 def joiner(folder: Path) -> str:
@@ -101,10 +95,10 @@ def size_of(path: Path) -> int:
 
 def reading(path: Path) -> dict[str, float]:
     """Time and memory of one reading, in a process of its own."""
-    before, start = peak(), time.perf_counter()
+    before, start = peak_memory(), time.perf_counter()
     data = load_multimodal(path)
     took = time.perf_counter() - start
-    return {"seconds": took, "peak": (peak() - before) / data.X.nbytes}
+    return {"seconds": took, "peak": (peak_memory() - before) / data.X.nbytes}
 
 
 def in_process(what: str, path: Path) -> dict[str, float]:
@@ -138,7 +132,7 @@ def training(path: Path) -> dict[str, float]:
     start = time.perf_counter()
     X = MultimodalArray.from_disk(path)
     opened = time.perf_counter() - start
-    before = peak()
+    before = peak_memory()
     y = pd.DataFrame(np.random.default_rng(0).random((len(X), 6)) < 0.3).astype(int)
     vectors = {k: np.eye(32)[k] for k in range(6)}
     model = MTEClassifier(
@@ -150,7 +144,7 @@ def training(path: Path) -> dict[str, float]:
         model.set_params(labels=[f"e{k}" for k in range(6)])
         model.set_params(label_vectors={f"e{k}": v for k, v in vectors.items()})
         model.fit(X, y.to_numpy())
-    return {"opened": opened, "before": before, "peak": peak(), "n": len(X)}
+    return {"opened": opened, "before": before, "peak": peak_memory(), "n": len(X)}
 
 
 def mapped(folder: Path) -> str:

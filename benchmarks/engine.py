@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,7 @@ import numpy as np
 import torch
 from baseline import SIZES, Baseline, BaselineMTE, PackedEncoder, PaddedEncoder
 from baseline import PaddedUtterances as Padded
+from peaks import peak_memory
 
 from sk_mer import MTEClassifier, MultimodalArray
 
@@ -116,7 +116,7 @@ def literal(route: str, setting: str) -> dict[str, float]:
     loop = Baseline(BaselineMTE(torch.randn(6, 300), encoder), batch_size)
     for _ in range(_n_epochs(train)):
         trained, epoch = loop.epoch(train, valid)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory() / 2**20
     n_calls = 3 if len(test) < _LONG else 1
     predict = seconds(lambda: torch.sigmoid(loop.logits(test)[0]), n_calls)
     return {"train": trained, "epoch": epoch, "predict": predict, "peak": peak}
@@ -160,7 +160,7 @@ def ours(route: str, setting: str) -> dict[str, float]:
     model = classifier(route, batch_size, net_params=clock)
     model.set_params(max_epochs=_n_epochs(train[0]))
     model.fit(*train, X_val=valid[0], y_val=valid[1])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory() / 2**20
     n_calls = 3 if len(test[0]) < _LONG else 1
     return {
         "train": marks["trained"] - marks["begin"],

@@ -1,6 +1,6 @@
 """Peak memory of training, by how the data are held.
 
-Each way in a process of its own; what counts is the memory beyond that of the same
+Each way in a process of its own, in turn, three rounds of them; what counts is the memory beyond that of the same
 process before it made or opened the data.
 
     python benchmarks/memory.py
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,10 +19,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from engine import SIZES, classifier, draw
+from peaks import peak_memory
 
 from sk_mer import MultimodalArray
 
-N, WINDOW, N_WORDS = 6_000, 50, 15_000
+N, WINDOW, N_WORDS, N_ROUNDS = 6_000, 50, 15_000, 3
 WAYS = ("float32", "float16", "memory map", "word numbers")
 
 
@@ -59,11 +61,6 @@ def opened(way: str, folder: Path) -> MultimodalArray:
     )
 
 
-def peak() -> float:
-    """Largest resident memory so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def resident() -> float:
     """Resident memory now, in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -78,7 +75,7 @@ def train(way: str, folder: Path) -> None:
     model = classifier("fp32", 64, hidden_sizes=(300, 32, 32), validation_fraction=None)
     model.set_params(num_layers=1).fit(X, y)
     loss = model.history_[-1]["train_loss"]
-    print(before, peak() - before, X.nbytes / 2**20, loss)
+    print(before, peak_memory() / 2**20 - before, X.nbytes / 2**20, loss)
 
 
 def main() -> None:
@@ -89,21 +86,27 @@ def main() -> None:
     if arguments.way:
         train(arguments.way, arguments.folder)
         return
-    rows = []
+    found: dict[str, list[list[float]]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder))
-        for way in WAYS:
-            command = [sys.executable, __file__, "--way", way, "--folder", folder]
-            output = subprocess.run(command, check=True, capture_output=True, text=True)
-            _, added, size, loss = map(float, output.stdout.split())
-            rows.append(
-                {
-                    "held as": way,
-                    "data, MB": round(size),
-                    "added by training, MB": round(added),
-                    "training loss": round(loss, 4),
-                }
-            )
+        for _ in range(N_ROUNDS):
+            for way in WAYS:
+                command = [sys.executable, __file__, "--way", way, "--folder", folder]
+                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                found[way].append([float(value) for value in done.stdout.split()])
+    rows = []
+    for way, rounds in found.items():
+        added = [measured[1] for measured in rounds]
+        rows.append(
+            {
+                "held as": way,
+                "data, MB": round(rounds[0][2]),
+                "added by training, MB": round(statistics.median(added)),
+                "lowest": round(min(added)),
+                "highest": round(max(added)),
+                "training loss": round(rounds[0][3], 4),
+            }
+        )
     frame = pd.DataFrame(rows)
     print(frame.to_string(index=False))
 
