@@ -1,7 +1,7 @@
 """Peak memory of training, by how the data are held.
 
-Each way in a process of its own, in turn, three rounds of them; what counts is the memory beyond that of the same
-process before it made or opened the data.
+Each way in a process of its own, in turn, three rounds of them; what counts is the memory
+beyond that of the same process before it made or opened the data.
 
     python benchmarks/memory.py
 """
