@@ -14,6 +14,7 @@ from scipy.sparse import issparse
 # Steps read at a time where a whole modality is looked through, so that looking
 # through a memory map costs megabytes and not its size.
 _CHUNK_STEPS = 65_536
+_LARGEST = 2**63
 
 
 @dataclass(frozen=True)
@@ -382,9 +383,12 @@ def _places(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Starts and lengths of sequences that lie one after the other."""
     steps = _check_lengths(name, lengths)
-    if steps.sum() != n_given:
+    small = steps.max(initial=0) <= n_given and len(steps) * n_given < _LARGEST
+    # A sum of 64 bits runs over: two lengths of 2 ** 63 - 1 make -2.
+    total = int(steps.sum()) if small else sum(steps.tolist())
+    if total != n_given:
         raise ValueError(
-            f"lengths of modality {name!r} add up to {steps.sum()} steps, but "
+            f"lengths of modality {name!r} add up to {total} steps, but "
             f"{n_given}{noun} were given."
         )
     return np.cumsum(steps) - steps, steps
@@ -397,9 +401,12 @@ def _check_lengths(name: str, lengths: Any, n: int | None = None) -> NDArray[np.
         raise ValueError(
             f"lengths of modality {name!r} have shape {steps.shape}; expected {wanted}."
         )
-    if steps.size and (steps.dtype.kind not in "iu" or steps.min() < 0):
+    whole = steps.dtype.kind in "iu"
+    low, high = (int(steps.min()), int(steps.max())) if steps.size and whole else (0, 0)
+    if (steps.size and not whole) or low < 0 or high >= _LARGEST:
+        wrong = (low if low < 0 else high) if whole else steps.tolist()[0]
         raise ValueError(
             f"lengths of modality {name!r} must be integers of at least 0, but "
-            f"{steps.min()} ({steps.dtype}) was given."
+            f"{wrong!r} ({steps.dtype}) was given."
         )
     return steps.astype(np.int64)

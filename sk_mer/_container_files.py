@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._blocks import Block
+from ._declared import BadValue, check_flag, damaged, expect, is_count
+from ._regular_files import refuse_special_file
 
 __all__ = ["read_blocks", "write_blocks"]
 
 _INDEX = "container.json"
 _FORMAT, _VERSION = "sk_mer.MultimodalArray", 1
+_DAMAGED = "{} is damaged ({}); write the folder anew."
 
 
 def write_blocks(blocks: Mapping[str, Block], folder: Path) -> None:
@@ -83,43 +87,73 @@ def read_blocks(folder: Path, mmap: bool) -> dict[str, Block]:
         If it is damaged or from elsewhere.
     """
     path = folder / _INDEX
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(
             f"No {_INDEX} in {str(folder)!r}; give a folder that to_disk wrote."
         )
-    try:
+    refuse_special_file(path)
+    with damaged(partial(_DAMAGED.format, path)):
         index = json.loads(path.read_text(encoding="utf-8"))
-        kind, version = index["format"], index["version"]
-        entries = [(e["name"], e["window"], e["vectors"]) for e in index["modalities"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged ({error}); write the folder anew.") from error
-    if kind != _FORMAT or version != _VERSION:
+        expect(isinstance(index, dict), "the index", index, "a mapping")
+        kind, version = index.get("format"), index.get("version")
+        entries = index.get("modalities")
+    if kind != _FORMAT or type(version) is not int or version != _VERSION:
         raise ValueError(
-            f"{path} is of {kind!r}, version {version!r}; expected {_FORMAT!r}, version "
-            f"{_VERSION}, so read it with the sk_mer that wrote it."
+            f"{path} is of {kind!r:.60}, version {version!r:.60}; expected {_FORMAT!r}, "
+            f"version {_VERSION}, so read it with the sk_mer that wrote it."
         )
-    blocks = {}
-    for k, (name, window, has_vectors) in enumerate(entries):
-        lengths = _load(folder / f"{k}.lengths.npy", False)
-        values = _load(folder / f"{k}.values.npy", mmap)
-        if has_vectors:
-            vectors = _load(folder / f"{k}.vectors.npy", mmap)
-            blocks[name] = Block.from_ids(name, values, lengths, vectors)
-        else:
-            blocks[name] = Block.from_flat(name, values, lengths)
-        if window is not None and (lengths == window).all():
-            blocks[name] = replace(blocks[name], window=window)
+    blocks: dict[str, Block] = {}
+    with damaged(partial(_DAMAGED.format, folder)):
+        fits = isinstance(entries, list) and bool(entries)
+        expect(fits, "the list of modalities", entries, "one or more")
+        for k, entry in enumerate(entries):
+            name = _checked_name(entry, blocks)
+            blocks[name] = _read_block(entry, folder, k, mmap)
+        counts = {name: len(block.lengths) for name, block in blocks.items()}
+        same = len(set(counts.values())) == 1
+        expect(same, "the number of utterances", counts, "the same in each modality")
     return blocks
 
 
+def _checked_name(entry: Any, before: Collection[str]) -> str:
+    keys = {"name", "window", "vectors"}
+    fits = isinstance(entry, dict) and set(entry) == keys
+    expect(fits, "an entry of modalities", entry, f"{sorted(keys)}")
+    name = entry["name"]
+    fits = isinstance(name, str) and name not in before
+    expect(fits, "the name of a modality", name, "text, each name once")
+    return str(name)
+
+
+def _read_block(entry: Mapping[str, Any], folder: Path, k: int, mmap: bool) -> Block:
+    name, window = entry["name"], entry["window"]
+    values = _load(folder / f"{k}.values.npy", mmap)
+    lengths = _load(folder / f"{k}.lengths.npy", False)
+    fits = lengths.dtype == np.int64 and lengths.ndim == 1
+    form = f"{lengths.dtype} of shape {lengths.shape}"
+    expect(fits, f"the kind of the lengths of {name!r}", form, "int64, one an utterance")
+    if check_flag(entry["vectors"], f"'vectors' of {name!r}"):
+        table = _load(folder / f"{k}.vectors.npy", mmap)
+        block = Block.from_ids(name, values, lengths, table)
+    else:
+        block = Block.from_flat(name, values, lengths)
+    if window is None:
+        return block
+    fits = is_count(window, 1) and bool((lengths == window).all())
+    expect(fits, f"the window of {name!r}", window, "the length of all its utterances")
+    return replace(block, window=window)
+
+
 def _load(path: Path, mmap: bool) -> NDArray[Any]:
+    """An array of numbers that the file has whole; other kinds of files are refused."""
+    if not path.exists():
+        raise BadValue(f"{path.name} is missing")
+    refuse_special_file(path)
     try:
-        found: NDArray[Any] = np.load(
-            path, mmap_mode="r" if mmap and path.stat().st_size else None
-        )
-        return found
-    except (OSError, ValueError, EOFError) as error:
-        raise ValueError(
-            f"{path.name} in {str(path.parent)!r} is missing or damaged ({error}); write "
-            "the folder anew."
-        ) from error
+        # A map is refused where the file is shorter than its header says.
+        found: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:
+        raise BadValue(f"{path.name} is no whole array, {type(error).__name__}") from error
+    fits = found.dtype.kind in "fiu"
+    expect(fits, f"the type of {path.name}", str(found.dtype), "numbers")
+    return found if mmap and found.size else np.array(found)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import mmap
+import os
 
 import numpy as np
 import pytest
 
 from sk_mer import MultimodalArray
 from sk_mer._blocks import give_back_pages
+
+from . import hostile_headers
 
 
 @pytest.fixture
@@ -94,36 +97,276 @@ def test_changes_in_a_private_map_survive(tmp_path):
     assert values[3].tolist() == [7] * 4
 
 
-def damage(folder, what):
-    index = folder / "container.json"
-    if what == "gone":
-        (folder / "0.lengths.npy").unlink()
-    elif what == "short":
-        path = folder / "1.values.npy"
-        path.write_bytes(path.read_bytes()[:-3])
-    elif what == "version":
-        index.write_text(json.dumps({**json.loads(index.read_text()), "version": 9}))
-    elif what == "json":
-        index.write_text("{")
-    else:
-        np.save(folder / "1.lengths.npy", np.array([1, 1, 9]))
+def index_with(**values):
+    """A change of container.json."""
+    return lambda folder: change_index(folder, lambda index: {**index, **values})
+
+
+def entry_with(k, **values):
+    """A change of one modality in container.json."""
+    return lambda folder: change_index(
+        folder, lambda index: index["modalities"][k].update(values)
+    )
+
+
+def change_index(folder, change):
+    path = folder / "container.json"
+    index = json.loads(path.read_text())
+    changed = change(index)
+    path.write_text(json.dumps(index if changed is None else changed))
+
+
+def put(name, *values):
+    """Another array in place of a file."""
+
+    def change(folder):
+        with open(folder / name, "wb") as stream:
+            np.save(stream, np.array(values[0]), allow_pickle=True)
+
+    return change
+
+
+def put_archive(name):
+    def change(folder):
+        with open(folder / name, "wb") as stream:
+            np.savez(stream, a=np.arange(3))
+
+    return change
+
+
+def put_bytes(name, content):
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+def put_header(name, shape, dtype="<f4"):
+    """A file that declares more than it has."""
+
+    def change(folder):
+        with open(folder / name, "wb") as stream:
+            header = {"descr": dtype, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(stream, header)
+            stream.write(bytes(100))
+
+    return change
+
+
+def put_pipe(name):
+    def change(folder):
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return change
+
+
+def cut(name):
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:-3])
+
+
+HUGE = 2**63 - 1
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        # Files.
+        (
+            lambda f: (f / "0.lengths.npy").unlink(),
+            r"\(0.lengths.npy is missing\); write the",
+        ),
+        (
+            cut("1.values.npy"),
+            r"x is damaged \(1.values.npy is no whole array, ValueError\)",
+        ),
+        (put_archive("1.lengths.npy"), r"\(1.lengths.npy is no whole array, ValueError\)"),
+        (
+            put_bytes("1.lengths.npy", b"\x80\x04."),
+            r"\(1.lengths.npy is no whole array, Value",
+        ),
+        (
+            put("1.lengths.npy", [{}, 1, 2]),
+            r"\(1.lengths.npy is no whole array, ValueError",
+        ),
+        (put_header("1.values.npy", (10**11, 3)), r"\(1.values.npy is no whole array, "),
+        (put_header("1.values.npy", (2**40, 2**40)), r"\(1.values.npy is no whole array, "),
+        (put_header("1.values.npy", (-1, 3)), r"\(1.values.npy is no whole array, "),
+        (put_bytes("1.values.npy", b""), r"\(1.values.npy is no whole array, "),
+        (put_pipe("1.values.npy"), r"1.values.npy' is a pipe, a device or a folder"),
+        (put_pipe("container.json"), r"container.json' is a pipe, a device or a folder"),
+        (
+            put_bytes("container.json", b"{"),
+            r"x.container.json is damaged \(.+\); write the ",
+        ),
+        (
+            put_bytes("container.json", b"[" * 100_000),
+            r"container.json is damaged \(Recursion",
+        ),
+        (
+            put_bytes("container.json", b"\xff"),
+            r"container.json is damaged \(UnicodeDecodeErr",
+        ),
+        # Lengths and values.
+        (
+            put("1.lengths.npy", [1, 1, 9]),
+            r"lengths of modality 'audio' add up to 11 steps, b",
+        ),
+        (
+            put("1.lengths.npy", [HUGE, HUGE, 9]),
+            r"'audio' add up to 18446744073709551623 steps",
+        ),
+        (
+            put("1.lengths.npy", [-1, 1, 7]),
+            r"must be integers of at least 0, but -1 \(int64\)",
+        ),
+        (put("1.lengths.npy", [4.0, 1.0, 2.0]), r"lengths of 'audio' is 'float64 of shape"),
+        (
+            put("1.lengths.npy", np.int32([4, 1, 2])),
+            r"lengths of 'audio' is 'int32 of shape",
+        ),
+        (
+            put("1.lengths.npy", [[4, 1, 2]]),
+            r"is 'int64 of shape \(1, 3\)', expected int64, on",
+        ),
+        (
+            put("1.lengths.npy", ["4", "1", "2"]),
+            r"the type of 1.lengths.npy is '<U1', expected",
+        ),
+        (
+            put("1.lengths.npy", [4, 3]),
+            r"is \{'audio': 2, 'text': 3, 'vision': 3\}, expected the same in each m",
+        ),
+        (
+            put("1.values.npy", ["a"] * 7),
+            r"the type of 1.values.npy is '<U1', expected numbe",
+        ),
+        (
+            put("1.values.npy", np.ones((7, 3), "c8")),
+            r"the type of 1.values.npy is 'complex64'",
+        ),
+        (put("1.values.npy", np.ones(7)), r"frames of modality 'audio' have 1 dimensions"),
+        (
+            put("0.values.npy", [0, 4, 2, 2, 5]),
+            r"refers to vectors 0 to 5, but there are 5",
+        ),
+        (
+            put("0.values.npy", [0, -1, 2, 2, 1]),
+            r"refers to vectors -1 to 2, but there are 5",
+        ),
+        (put("0.values.npy", np.ones(5)), r"its steps must be integers, one a step"),
+        (put("0.vectors.npy", np.ones(5)), r"vectors of modality 'text' have 1 dimensions"),
+        # The index.
+        (index_with(version=9), r"version 9; expected 'sk_mer.MultimodalArray', version 1"),
+        (
+            index_with(version=True),
+            r"version True; expected 'sk_mer.MultimodalArray', vers",
+        ),
+        (
+            index_with(format=["a"]),
+            r"is of \['a'\], version 1; expected 'sk_mer.MultimodalArr",
+        ),
+        (
+            lambda f: change_index(f, lambda i: [i]),
+            r"the index is \[\{.*, expected a mapping",
+        ),
+        (
+            lambda f: change_index(f, lambda i: {}),
+            r"is of None, version None; expected 'sk_me",
+        ),
+        (
+            index_with(modalities=[]),
+            r"the list of modalities is \[\], expected one or more",
+        ),
+        (
+            index_with(modalities={"a": 1}),
+            r"the list of modalities is \{'a': 1\}, expected on",
+        ),
+        (
+            index_with(modalities=[1]),
+            r"an entry of modalities is 1, expected \['name', 'vecto",
+        ),
+        (
+            entry_with(0, more=1),
+            r"an entry of modalities is \{.*, expected \['name', 'vectors",
+        ),
+        (
+            entry_with(0, name=["text"]),
+            r"name of a modality is \['text'\], expected text, each",
+        ),
+        (
+            entry_with(1, name="text"),
+            r"name of a modality is 'text', expected text, each nam",
+        ),
+        (entry_with(0, vectors=1), r"'vectors' of 'text' is 1, expected true or false"),
+        (entry_with(1, vectors=True), r"1.vectors.npy is missing"),
+        (
+            entry_with(1, window=[6]),
+            r"the window of 'audio' is \[6\], expected the length of a",
+        ),
+        (
+            entry_with(2, window=True),
+            r"the window of 'vision' is True, expected the length of",
+        ),
+        (
+            entry_with(2, window=0),
+            r"the window of 'vision' is 0, expected the length of all",
+        ),
+        (
+            entry_with(2, window=7),
+            r"the window of 'vision' is 7, expected the length of all",
+        ),
+        (
+            entry_with(2, window=6.0),
+            r"the window of 'vision' is 6.0, expected the length of",
+        ),
+    ],
+)
+def test_damaged_folders(X, tmp_path, mapped, damage, message):
+    X.to_disk(tmp_path / "x")
+    damage(tmp_path / "x")
+    with pytest.raises(ValueError, match=message) as caught:
+        MultimodalArray.from_disk(tmp_path / "x", mmap=mapped)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_altered_indexes(X, rng, tmp_path):
+    folder = tmp_path / "x"
+    X.to_disk(folder)
+    index = json.loads((folder / "container.json").read_text())
+
+    def use():
+        found = MultimodalArray.from_disk(folder)
+        assert [len(utterance) for utterance in found] == [len(found.modalities)] * 3
+        assert len(found.trim_padding()) == 3
+
+    seen = set()
+    for _ in range(150):
+        changed = hostile_headers.altered(index, rng)
+        (folder / "container.json").write_text(json.dumps(changed))
+        seen.add(hostile_headers.outcome(use, str(folder), 20_000_000))
+    assert "read" in seen
+    assert len(seen) > 50
 
 
 @pytest.mark.parametrize(
-    ("what", "message"),
+    ("lengths", "message"),
     [
-        ("gone", r"0.lengths.npy in .* is missing or damaged"),
-        ("short", r"1.values.npy in .* is missing or damaged"),
-        ("version", r"version 9; expected 'sk_mer.MultimodalArray', version 1"),
-        ("json", r"container.json is damaged"),
-        ("sums", r"lengths of modality 'audio' add up to 11 steps, but 7 frames"),
+        ([HUGE, HUGE, 9], r"add up to 18446744073709551623 steps, but 7 frames were given"),
+        (
+            np.array([2**64 - 1, 8], dtype="u8"),
+            r"at least 0, but 18446744073709551615 \(uint64",
+        ),
+        (["seven"], r"must be integers of at least 0, but 'seven' \(<U5\) was given"),
+        ([7.0], r"must be integers of at least 0, but 7.0 \(float64\) was given"),
     ],
 )
-def test_damaged_folders(X, tmp_path, what, message):
-    X.to_disk(tmp_path / "x")
-    damage(tmp_path / "x", what)
+def test_lengths_in_memory(lengths, message):
     with pytest.raises(ValueError, match=message):
-        MultimodalArray.from_disk(tmp_path / "x")
+        MultimodalArray.from_ragged(audio=(np.ones((7, 2)), lengths))
+
+
+def test_no_lengths_at_all():
+    X = MultimodalArray.from_ragged(audio=(np.ones((0, 2)), []))
+    assert len(X) == 0
 
 
 def test_no_folder(tmp_path):
