@@ -18,7 +18,6 @@ from . import persistence
 from .batching import MultimodalDataset
 from .labels import LabelSpace
 from .model_selection import thresholds_after_fit
-from .net import prediction_net
 from .onnx_export import export_onnx
 from .prediction import EmotionPredictor
 from .validation import check_names
@@ -59,7 +58,7 @@ class FittedMultimodalClassifier(EmotionPredictor):
 
         The file is in safetensors format: weights as tensors, parameters and fitted
         attributes as JSON. Training data are not in it. Callbacks, ``net_params``
-        that are no plain values and gensim ``KeyedVectors`` are left out, with a
+        that say which code runs and gensim ``KeyedVectors`` are left out, with a
         warning.
 
         Parameters
@@ -71,6 +70,9 @@ class FittedMultimodalClassifier(EmotionPredictor):
         ------
         NotFittedError
             If the estimator is not fitted.
+        ValueError
+            If parameters or attributes were changed after `fit` so that :meth:`load`
+            would refuse them; nothing is written then.
         """
         check_is_fitted(self)
         persistence.save_estimator(self, Path(path))
@@ -110,7 +112,8 @@ class FittedMultimodalClassifier(EmotionPredictor):
         path : path
             A file written by :meth:`save`.
         label_vectors : object, optional
-            Source of vectors for new labels, instead of the one that was saved.
+            Source of vectors for new labels, instead of the one that was saved. A path
+            that the file names is never opened.
 
         Returns
         -------
@@ -123,6 +126,12 @@ class FittedMultimodalClassifier(EmotionPredictor):
             If there is no file.
         ValueError
             If the file is damaged, from elsewhere, or of another class.
+
+        Warns
+        -----
+        UserWarning
+            Of what was in the file and is left out, such as the path of a source of
+            label vectors.
         """
         loaded = persistence.load_estimator(Path(path), label_vectors)
         if not isinstance(loaded, cls):
@@ -132,15 +141,9 @@ class FittedMultimodalClassifier(EmotionPredictor):
             )
         return loaded
 
-    def _restore_net(self, state: Mapping[str, Any]) -> None:
-        """A net around saved weights, speaking of the labels that were in use."""
+    def _described_module(self) -> nn.Module:
+        """The network that the fitted attributes describe, without its weights."""
         vectors = self._seen_rows if self._has_vectors else None
-        space = LabelSpace(self._seen_names, vectors)
-        # Without values, which would be drawn from torch's global stream; all of them
-        # are in the state.
-        with torch.device("meta"):
-            module = self._make_module(self.n_features_, space)
-        module.to_empty(device="cpu")
+        module = self._make_module(self.n_features_, LabelSpace(self._seen_names, vectors))
         module.set_label_rows(torch.from_numpy(self._rows))  # type: ignore[operator]
-        module.load_state_dict(state)
-        self.net_ = prediction_net(self, module)
+        return module

@@ -5,38 +5,73 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 
+from ._declared import BadValue, check_count, damaged, expect
+from ._model_header import (
+    FITTED,
+    check_fitted,
+    check_memory,
+    check_params,
+    plain_settings,
+    with_weights,
+    without_path,
+)
+from ._plain_values import PlainReader, PlainWriter
+from ._regular_files import refuse_special_file
 from .episodic_memory import EpisodicMemory
 from .labels import is_keyed_vectors
+from .net import prediction_net
 from .training import check_device, check_precision
 
 __all__ = ["load", "load_estimator", "save_estimator"]
 
 _FORMAT = "sk_mer"
 _VERSION = 1
-# Fitted state that is not JSON, or is rebuilt from the rest.
+_WEIGHTS, _ARRAYS = "module/", "array/"
+_ARRAY_TYPES = (
+    torch.bool,
+    torch.uint8,
+    torch.int8,
+    torch.int16,
+    torch.int32,
+    torch.int64,
+    torch.float16,
+    torch.float32,
+    torch.float64,
+)
+# Fitted state that is rebuilt from the rest, or has a place of its own.
 _MEMORY = "memory_"
-_REBUILT = {"net_", "_skl_callbacks"}
-_LEFT_OUT = object()
+_REBUILT = {"net_", "_skl_callbacks", _MEMORY}
+_GIVE_VECTORS = "give load(path, label_vectors=...) to ask for further labels."
+_UNFIT = (
+    "This {} cannot be saved as it is ({}); set back what was changed after fit, or fit "
+    "it again."
+)
+_DAMAGED = (
+    "{} is damaged or was not written by sk_mer's save() ({}); save the estimator again."
+)
 
 
 def load(path: Any, *, label_vectors: Any = None) -> Any:
     """Read any estimator that ``save`` wrote; runs no code from the file.
+
+    Nothing that the file names is opened, and nothing is built that does not fit the
+    tensors in it.
 
     Parameters
     ----------
     path : path
         A file written by ``estimator.save``.
     label_vectors : object, optional
-        Source of vectors for new labels, instead of the one that was saved.
+        Source of vectors for new labels, instead of the one that was saved. A path
+        that the file names is never opened.
 
     Returns
     -------
@@ -49,6 +84,12 @@ def load(path: Any, *, label_vectors: Any = None) -> Any:
         If there is no file.
     ValueError
         If the file is damaged or was not written by sk_mer.
+
+    Warns
+    -----
+    UserWarning
+        Of what was in the file and is left out, such as the path of a source of label
+        vectors.
 
     Examples
     --------
@@ -67,21 +108,33 @@ def load(path: Any, *, label_vectors: Any = None) -> Any:
 
 def save_estimator(estimator: Any, path: Path) -> None:
     """Write an estimator; see ``BaseMultimodalClassifier.save``."""
-    writer = _Writer()
+    writer = PlainWriter()
+    with damaged(partial(_UNFIT.format, type(estimator).__name__)):
+        text = json.dumps(_header(estimator, writer))
+        for name, weight in estimator.net_.module_.state_dict().items():
+            writer.tensors[_WEIGHTS + name] = weight.detach().cpu().contiguous()
+        _rebuilt(json.loads(text), writer.tensors, None, [])  # as load will
+    for note in writer.notes:
+        warnings.warn(note, UserWarning, stacklevel=3)
+    save_file(writer.tensors, str(path), metadata={_FORMAT: text})
+
+
+def _header(estimator: Any, writer: PlainWriter) -> dict[str, Any]:
     params = estimator.get_params(deep=False)
     if is_keyed_vectors(params.get("label_vectors")):
-        warnings.warn(
-            "label_vectors is a gensim KeyedVectors and was not saved; give "
-            "load(path, label_vectors=...) to ask for further labels.",
-            UserWarning,
-            stacklevel=3,
+        writer.notes.append(
+            f"label_vectors is a gensim KeyedVectors and was not saved; {_GIVE_VECTORS}"
         )
         params["label_vectors"] = {}
-    fitted = {
-        name: value
-        for name, value in vars(estimator).items()
-        if name not in params and name not in _REBUILT and name != _MEMORY
-    }
+    params["net_params"], left_out = plain_settings(params["net_params"])
+    writer.notes += [_not_kept(name, "was not saved") for name in left_out]
+    others = [
+        name
+        for name in vars(estimator)
+        if name not in params and name not in FITTED and name not in _REBUILT
+    ]
+    writer.notes += [f"{name} is no attribute of fit and was not saved." for name in others]
+    fitted = {name: getattr(estimator, name) for name in FITTED if hasattr(estimator, name)}
     header = {
         "version": _VERSION,
         "class": type(estimator).__name__,
@@ -91,83 +144,146 @@ def save_estimator(estimator: Any, path: Path) -> None:
     if estimator.store_memory and hasattr(estimator, _MEMORY):
         held = getattr(estimator, _MEMORY).to_plain()
         header["memory"] = writer.plain(held, "the memory")
-    for name, tensor in estimator.net_.module_.state_dict().items():
-        writer.tensors[f"module/{name}"] = tensor.detach().cpu().contiguous()
-    save_file(writer.tensors, str(path), metadata={_FORMAT: json.dumps(header)})
+    return header
+
+
+def _not_kept(name: str, what: str) -> str:
+    return (
+        f"net_params[{name!r}] {what}, because a file may not say which code runs; give it "
+        "again with set_params to train on with it."
+    )
 
 
 def load_estimator(path: Path, label_vectors: Any = None) -> Any:
     """Read an estimator; see ``BaseMultimodalClassifier.load``."""
-    header, tensors = _read(path)
-    try:
-        return _rebuilt(path, header, tensors, label_vectors)
-    except (AttributeError, KeyError, TypeError, RuntimeError) as error:
-        raise ValueError(_damaged(path, error)) from error
-
-
-def _rebuilt(
-    path: Path, header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], vectors: Any
-) -> Any:
-    reader = _Reader(tensors)
-    params = {name: reader.value(plain) for name, plain in header["params"].items()}
-    if vectors is not None:
-        params["label_vectors"] = vectors
-    estimator = _known_class(path, header["class"])(**params)
-    _fit_to_machine(estimator)
-    for name, plain in header["fitted"].items():
-        setattr(estimator, name, reader.value(plain))
-    state = {
-        name.removeprefix("module/"): tensor
-        for name, tensor in tensors.items()
-        if name.startswith("module/")
-    }
-    estimator._restore_net(state)
-    if "memory" in header:
-        held = EpisodicMemory.from_plain(reader.value(header["memory"]))
-        setattr(estimator, _MEMORY, held)
-    return estimator
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"No file at {str(path)!r}; give one that save() wrote.")
-    try:
-        with safe_open(str(path), framework="pt") as stream:
-            metadata = stream.metadata() or {}
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-        header = json.loads(metadata[_FORMAT])
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise ValueError(_damaged(path, error)) from error
+    refuse_special_file(path)
+    notes: list[str] = []
+    with damaged(partial(_DAMAGED.format, path.name)):
+        header, tensors = _read(path)
     if header["version"] > _VERSION:
         raise ValueError(
             f"{path.name} has format version {header['version']}, newer than "
             f"{_VERSION}; update sk_mer to read it."
         )
+    with damaged(partial(_DAMAGED.format, path.name)):
+        estimator, module = _rebuilt(header, tensors, label_vectors, notes)
+        _fit_to_machine(estimator, notes)
+        estimator.net_ = prediction_net(estimator, module)
+    for note in notes:
+        warnings.warn(note, UserWarning, stacklevel=3)
+    return estimator
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """The header, of a known form, and copies of all tensors."""
+    with safe_open(str(path), framework="pt") as stream:
+        metadata = stream.metadata() or {}
+        # What safetensors gives is a map of the file, which may change under it.
+        tensors = {name: stream.get_tensor(name).clone() for name in stream.keys()}  # noqa: SIM118
+    expect(_FORMAT in metadata, "its metadata", sorted(metadata), f"an entry {_FORMAT!r}")
+    header = json.loads(metadata[_FORMAT])
+    expect(isinstance(header, dict), "its header", header, "a mapping")
+    check_count(header.get("version"), "its version", 1)
     return header, tensors
 
 
-def _damaged(path: Path, error: Exception) -> str:
-    return (
-        f"{path.name} is damaged or was not written by sk_mer's save() "
-        f"({type(error).__name__}); save the estimator again."
-    )
+def _rebuilt(
+    header: Mapping[str, Any],
+    tensors: Mapping[str, torch.Tensor],
+    vectors: Any,
+    notes: list[str],
+) -> tuple[Any, torch.nn.Module]:
+    """An estimator without its net, and the module that the net is to hold."""
+    wanted = {"version", "class", "params", "fitted"}
+    fits = set(header) - {"memory"} == wanted
+    expect(fits, "what its header has", sorted(header), f"{sorted(wanted)}")
+    kind = _known_class(header["class"])
+    arrays, weights = _sorted_tensors(tensors)
+    reader = PlainReader(arrays)
+    declared = {
+        part: {name: reader.value(plain) for name, plain in _items(header, part)}
+        for part in ("params", "fitted")
+    }
+    held = reader.value(header.get("memory"))
+    estimator = _with_params(kind, declared["params"], vectors, notes)
+    check_fitted(declared["fitted"], estimator)
+    for name, value in declared["fitted"].items():
+        setattr(estimator, name, value)
+    module = with_weights(estimator, weights)
+    if "memory" in header:
+        check_memory(held, declared["fitted"])
+        setattr(estimator, _MEMORY, EpisodicMemory.from_plain(held))
+    reader.finish()
+    return estimator, module
 
 
-def _fit_to_machine(estimator: Any) -> None:
+def _known_class(name: Any) -> Any:
+    from . import models
+
+    if name not in models.__all__:
+        raise BadValue(
+            f"its class {name!r:.60} is no estimator of this sk_mer, which knows "
+            f"{', '.join(models.__all__)}"
+        )
+    return getattr(models, name)
+
+
+def _items(header: Mapping[str, Any], part: str) -> Any:
+    expect(isinstance(header[part], dict), f"{part!r}", header[part], "values by name")
+    return header[part].items()
+
+
+def _sorted_tensors(
+    tensors: Mapping[str, torch.Tensor],
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Arrays that the header refers to, and the weights of the network."""
+    arrays, weights = {}, {}
+    for name, tensor in tensors.items():
+        if name.startswith(_WEIGHTS):
+            weights[name.removeprefix(_WEIGHTS)] = tensor
+        else:
+            expect(name.startswith(_ARRAYS), "a tensor", name, "a weight or an array")
+            known = tensor.dtype in _ARRAY_TYPES
+            expect(known, f"the type of {name}", tensor.dtype, "one of numpy")
+            arrays[name] = tensor
+    return arrays, weights
+
+
+def _with_params(kind: Any, params: dict[str, Any], vectors: Any, notes: list[str]) -> Any:
+    """An estimator with parameters of its class, which name nothing outside the file."""
+    for name in params:
+        known = name in kind._get_param_names()
+        expect(known, "a parameter", name, f"one of {kind.__name__}")
+    source, path = without_path(params.get("label_vectors"))
+    if path is not None and vectors is None:
+        notes.append(
+            f"The file names {path!r:.200} as its source of label vectors; it was not "
+            f"opened: {_GIVE_VECTORS}"
+        )
+    if vectors is not None:
+        params["label_vectors"] = vectors
+    elif "label_vectors" in params:
+        params["label_vectors"] = source
+    params["net_params"], left_out = plain_settings(params.get("net_params"))
+    notes += [_not_kept(name, "was left out") for name in left_out]
+    estimator = kind(**params)
+    check_params(estimator)
+    return estimator
+
+
+def _fit_to_machine(estimator: Any, notes: list[str]) -> None:
     """Take the CPU, and float32, where the machine lacks what the model was saved with."""
 
     def fall_back(name: str, to: str) -> None:
-        warnings.warn(
-            f"The model was saved with {name}={getattr(estimator, name)!r}, which is not "
-            f"to be had here; it is loaded with {name}={to!r}.",
-            UserWarning,
-            stacklevel=7,
+        notes.append(
+            f"The model was saved with {name}={getattr(estimator, name)!r:.60}, which is "
+            f"not to be had here; it is loaded with {name}={to!r}."
         )
         setattr(estimator, name, to)
 
-    try:
-        check_device(estimator.device)
-    except ValueError:
+    if not _computes(estimator.device):
         fall_back("device", "cpu")
     try:
         check_precision(estimator.precision, estimator.device)
@@ -175,78 +291,10 @@ def _fit_to_machine(estimator: Any) -> None:
         fall_back("precision", "fp32")
 
 
-def _known_class(path: Path, name: str) -> type:
-    from . import models
-
-    if name not in models.__all__:
-        raise ValueError(
-            f"{path.name} holds a {name!r}, which is no estimator of this sk_mer; "
-            f"it knows {', '.join(models.__all__)}."
-        )
-    return getattr(models, name)  # type: ignore[no-any-return]
-
-
-class _Writer:
-    """Turns values into JSON, and arrays into tensors beside it."""
-
-    def __init__(self) -> None:
-        self.tensors: dict[str, torch.Tensor] = {}
-
-    def plain(self, value: Any, where: str) -> Any:
-        """JSON for a value; None, and a warning, where it has none."""
-        found = self._plain_or_left_out(value, where)
-        return None if found is _LEFT_OUT else found
-
-    def _plain_or_left_out(self, value: Any, where: str) -> Any:  # noqa: PLR0911
-        if value is None or isinstance(value, (bool, int, float, str)):
-            return value
-        if isinstance(value, Path):
-            return str(value)
-        if isinstance(value, np.generic):
-            return self.plain(value.item(), where)
-        if isinstance(value, np.ndarray):
-            return self._array(value, where)
-        if isinstance(value, Mapping):
-            pairs = [
-                [self.plain(k, where), self._plain_or_left_out(v, where)]
-                for k, v in value.items()
-            ]
-            return {"mapping": [pair for pair in pairs if pair[1] is not _LEFT_OUT]}
-        if isinstance(value, (list, tuple)):
-            items = [self.plain(item, where) for item in value]
-            return items if isinstance(value, list) else {"tuple": items}
-        warnings.warn(
-            f"{where} holds a {type(value).__name__}, which a file without code cannot "
-            "carry; it was left out.",
-            UserWarning,
-            stacklevel=6,
-        )
-        return _LEFT_OUT
-
-    def _array(self, value: NDArray[Any], where: str) -> Any:
-        if value.dtype.kind not in "fiub":
-            kind = value.dtype.kind if value.dtype.kind == "U" else "O"
-            return {"array": self.plain(value.tolist(), where), "dtype": kind}
-        name = f"array/{len(self.tensors)}"
-        self.tensors[name] = torch.from_numpy(np.array(value))
-        return {"tensor": name}
-
-
-class _Reader:
-    """The way back."""
-
-    def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        self.tensors = tensors
-
-    def value(self, plain: Any) -> Any:
-        if isinstance(plain, list):
-            return [self.value(item) for item in plain]
-        if not isinstance(plain, dict):
-            return plain
-        if "tensor" in plain:
-            return self.tensors[plain["tensor"]].numpy()
-        if "array" in plain:
-            return np.array(self.value(plain["array"]), dtype=plain["dtype"])
-        if "mapping" in plain:
-            return {self.value(k): self.value(v) for k, v in plain["mapping"]}
-        return tuple(self.value(item) for item in plain["tuple"])
+def _computes(device: str) -> bool:
+    """Whether torch has a device here that holds numbers."""
+    try:
+        check_device(device)
+        return torch.zeros(1, device=device).item() == 0
+    except Exception:  # whatever the backends of other machines say
+        return False

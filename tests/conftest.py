@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+import sk_mer
 from sk_mer import MTEClassifier
 from sk_mer.datasets import make_multimodal_emotions
+
+from . import hostile_headers
 
 # A program of its own (make fuzz), which needs hypothesis.
 collect_ignore = ["fuzz_readers.py"]
@@ -61,3 +65,52 @@ def real_data() -> Path:
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+# A model of a few kilobytes, for files that are changed and read many times.
+TINY = {
+    "hidden_sizes": (4, 4, 4),
+    "num_layers": 1,
+    "max_epochs": 1,
+    "batch_size": 32,
+    "validation_fraction": None,
+    "random_state": 0,
+}
+
+
+def tiny_fit(data, system=MTEClassifier, **params):
+    model = system(label_vectors=data.label_vectors, **{**TINY, **params})
+    return model.fit(data.X, data.y[data.seen])
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    return make_multimodal_emotions(40, noise=0.5, aligned=True, random_state=0)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny):
+    """Fitted, with a memory; not to be changed."""
+    return tiny_fit(tiny, padding="none", store_memory=True, memory_size=4)
+
+
+@pytest.fixture(scope="session")
+def saved_tiny(tiny_model, tmp_path_factory):
+    """Header and tensors of its file."""
+    path = tmp_path_factory.mktemp("saved") / "model"
+    tiny_model.save(path)
+    return hostile_headers.read_model(path)
+
+
+@pytest.fixture
+def load_changed(saved_tiny, tmp_path):
+    """Load it from the file ``model`` after a change to header and tensors."""
+
+    def change_and_load(change, **kwargs):
+        header, tensors = copy.deepcopy(saved_tiny)
+        changed = change(header, tensors)
+        header = header if changed is None else changed
+        path = hostile_headers.write_model(tmp_path / "model", header, tensors)
+        return sk_mer.load(path, **kwargs)
+
+    return change_and_load

@@ -1,0 +1,390 @@
+"""What the file of a model declares, checked against what it holds.
+
+Nothing is made of a header before it fits: parameters are those of the class, attributes
+are those that a fitted model has, and the network has the weights that are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils._param_validation import InvalidParameterError
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from ._declared import (
+    BadValue,
+    check_count,
+    check_counts,
+    check_flag,
+    check_names,
+    check_windows,
+    expect,
+    is_count,
+    is_number,
+)
+from .labels import is_table
+
+__all__ = [
+    "FITTED",
+    "OPTIONAL",
+    "check_fitted",
+    "check_memory",
+    "check_params",
+    "plain_settings",
+    "with_weights",
+    "without_path",
+]
+
+# What fit, partial_fit and set_labels leave behind, beside the net and the memory.
+FITTED = (
+    "classes_",
+    "continual_report_",
+    "feature_names_in_",
+    "history_",
+    "labels_",
+    "modalities_",
+    "multilabel_",
+    "n_features_",
+    "n_features_in_",
+    "n_iter_",
+    "n_nonfinite_",
+    "thresholds_",
+    "_has_vectors",
+    "_n_steps",
+    "_rows",
+    "_seen_names",
+    "_seen_rows",
+    "_seen_thresholds",
+)
+OPTIONAL = ("continual_report_", "feature_names_in_", "n_features_in_")
+# Weights that a file may have, and calls of torch that making a layer takes for each.
+_MAX_WEIGHTS, _CALLS = 10_000, 16
+# Settings of the net that are numbers, with the least that they may be.
+_COUNTED = (
+    "batch_size",
+    "iterator_train__batch_size",
+    "iterator_valid__batch_size",
+    "max_epochs",
+)
+_PLAIN = ("lr", "verbose", *_COUNTED)
+
+
+def plain_settings(net_params: Any) -> tuple[dict[str, Any] | None, list[str]]:
+    """``net_params`` without what decides which code runs, and the names left out.
+
+    A class or a callback cannot be saved; a name of one must not be, nor what
+    ``torch.compile`` hands to a compiler: whoever writes a file could choose a program.
+
+    Parameters
+    ----------
+    net_params : mapping or None
+        The parameter.
+
+    Returns
+    -------
+    kept : dict or None
+        Numbers, and settings of the optimizer and the criterion.
+    left_out : list of str
+        Other names.
+    """
+    if net_params is None:
+        return None, []
+    expect(isinstance(net_params, Mapping), "net_params", net_params, "a mapping")
+    kept = {n: value for n, value in net_params.items() if _is_plain_setting(n, value)}
+    for name in _COUNTED:
+        if name in kept:
+            check_count(kept[name], f"net_params[{name!r}]", 1)
+    return kept, [str(name) for name in net_params if name not in kept]
+
+
+def _is_plain_setting(name: Any, value: Any) -> bool:
+    if not isinstance(name, str):
+        return False
+    head, has_setting, _ = name.partition("__")
+    if head in ("optimizer", "criterion") and has_setting:
+        return True
+    number = value is None or isinstance(value, (bool, int, float))
+    return number and (name in _PLAIN or (head == "callbacks" and bool(has_setting)))
+
+
+def without_path(source: Any) -> tuple[Any, str | None]:
+    """A saved ``label_vectors``, and the path that was in its place.
+
+    Parameters
+    ----------
+    source : object
+        The parameter as it lies in the file.
+
+    Returns
+    -------
+    source : mapping, sequence, ndarray or None
+        Vectors that are in the file; no words where it named another file.
+    path : str or None
+        That file, which must not be opened: a ``.kv`` file runs code.
+
+    Raises
+    ------
+    BadValue
+        If it is no source of vectors.
+    """
+    if isinstance(source, str):
+        return {}, source
+    where = "label_vectors"
+    if isinstance(source, Mapping):
+        for name, vector in source.items():
+            expect(_is_vector(vector), f"{where}[{name!r}]", vector, "numbers")
+    else:
+        fits = source is None or (is_table(source) and all(map(_is_vector, source)))
+        expect(fits, where, source, "vectors of words, or None")
+    return source, None
+
+
+def _is_vector(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0 and value.dtype.kind in "fiub"
+    return isinstance(value, (list, tuple)) and all(map(is_number, value))
+
+
+def check_params(estimator: Any) -> None:
+    """Refuse parameters that `fit` would refuse, and those that prediction trips over.
+
+    Parameters
+    ----------
+    estimator : BaseMultimodalClassifier
+        With the parameters of the file.
+
+    Raises
+    ------
+    BadValue
+    """
+    try:
+        estimator._validate_params()
+    except InvalidParameterError as error:
+        wanted, _, given = str(error).rstrip(".").partition(". Got ")
+        given = given.removesuffix(" instead")
+        raise BadValue(f"{wanted}, not {given:.60}") from error
+    named = estimator.modalities
+    if isinstance(named, Mapping):
+        check_counts(named, "modalities", 1)
+    elif named is not None:
+        fits = len(named) > 0 and all(isinstance(name, str) for name in named)
+        expect(fits, "modalities", named, "names")
+    if isinstance(estimator.threshold, Mapping):
+        for name, value in estimator.threshold.items():
+            fits = is_number(value) and 0 <= value <= 1
+            expect(fits, f"threshold[{name!r}]", value, "a number from 0 to 1")
+
+
+def check_fitted(fitted: Mapping[str, Any], estimator: Any) -> None:
+    """Refuse attributes that are not those of a fitted model, or contradict each other.
+
+    Parameters
+    ----------
+    fitted : mapping of str to object
+        By name.
+    estimator : BaseMultimodalClassifier
+        With the parameters of the file.
+
+    Raises
+    ------
+    BadValue
+    """
+    for name in fitted:
+        expect(name in FITTED, "a fitted attribute", name, "one that fit makes")
+    for name in FITTED:
+        if name not in fitted and name not in OPTIONAL:
+            raise BadValue(f"it has no {name}")
+    _check_modalities(fitted, estimator)
+    _check_labels(fitted)
+    _check_records(fitted)
+    check_flag(fitted["_has_vectors"], "_has_vectors")
+    if "n_features_in_" in fitted:
+        check_count(fitted["n_features_in_"], "n_features_in_", 1)
+    if "feature_names_in_" in fitted:
+        names, n_features = fitted["feature_names_in_"], fitted.get("n_features_in_")
+        fits = _is_array(names, "O", 1) and len(names) == n_features
+        fits = fits and all(isinstance(name, str) for name in names)
+        expect(fits, "feature_names_in_", names, f"names of {n_features} columns")
+
+
+def _check_modalities(fitted: Mapping[str, Any], estimator: Any) -> None:
+    names = list(check_counts(fitted["n_features_"], "n_features_", 1))
+    expect(fitted["modalities_"] == names, "modalities_", fitted["modalities_"], str(names))
+    check_counts(fitted["n_nonfinite_"], "n_nonfinite_", 0, keys=names)
+    windows = fitted["_n_steps"]
+    check_windows(windows, "_n_steps", names, estimator.padding, estimator._needs_aligned)
+
+
+def _check_labels(fitted: Mapping[str, Any]) -> None:
+    """Labels, seen and in use, each with its row and its threshold."""
+    in_use = check_names(fitted["labels_"], "labels_", list)
+    seen = check_names(fitted["_seen_names"], "_seen_names", tuple)
+    _check_rows(fitted["_rows"], "_rows", len(in_use))
+    _check_rows(fitted["_seen_rows"], "_seen_rows", len(seen))
+    width, wanted = fitted["_rows"].shape[1], fitted["_seen_rows"].shape[1]
+    expect(width == wanted, "the width of _rows", width, f"that of _seen_rows, {wanted}")
+    for name, count in (("thresholds_", len(in_use)), ("_seen_thresholds", len(seen))):
+        fits = _is_array(fitted[name], "f", 1) and len(fitted[name]) == count
+        expect(fits, name, fitted[name], f"{count} numbers")
+    classes = fitted["classes_"]
+    if check_flag(fitted["multilabel_"], "multilabel_"):
+        fits = isinstance(classes, list) and len(classes) == len(in_use)
+        fits = fits and all(_is_array(c, "i", 1) and c.tolist() == [0, 1] for c in classes)
+        expect(fits, "classes_", classes, f"0 and 1 for each of {len(in_use)} labels")
+    else:
+        fits = isinstance(classes, np.ndarray)
+        fits = fits and classes.tolist() == np.asarray(in_use).tolist()
+        expect(fits, "classes_", classes, "those of labels_")
+
+
+def _check_rows(rows: Any, where: str, count: int) -> None:
+    fits = _is_array(rows, "f", 2) and rows.dtype == np.float32
+    fits = fits and len(rows) == count and rows.shape[1] > 0
+    expect(fits, where, rows, f"float32 rows of {count} labels")
+
+
+def _is_array(value: Any, kind: str, ndim: int) -> bool:
+    is_array = isinstance(value, np.ndarray)
+    return is_array and value.dtype.kind == kind and value.ndim == ndim
+
+
+def _check_records(fitted: Mapping[str, Any]) -> None:
+    """What was written down of each epoch and of each task."""
+    check_count(fitted["n_iter_"], "n_iter_")
+    for name in ("history_", "continual_report_"):
+        records = fitted.get(name, [])
+        expect(isinstance(records, list), name, records, "a list")
+        for record in records:
+            fits = isinstance(record, dict) and all(isinstance(k, str) for k in record)
+            expect(fits, f"an entry of {name}", record, "values by name")
+    for record in fitted["history_"]:
+        expect(all(map(is_number, record.values())), "an epoch", record, "numbers")
+
+
+def check_memory(held: Any, fitted: Mapping[str, Any]) -> None:
+    """Refuse remembered utterances that the model could not have been trained on.
+
+    Parameters
+    ----------
+    held : object
+        What ``EpisodicMemory.from_plain`` is to read.
+    fitted : mapping of str to object
+        Checked attributes.
+
+    Raises
+    ------
+    BadValue
+    """
+    fits = isinstance(held, dict) and set(held) == {"size", "episodes"}
+    expect(fits, "the memory", held, "a size and episodes")
+    size, episodes = held["size"], held["episodes"]
+    expect(size is None or is_count(size, 1), "the memory's size", size, "a number or None")
+    expect(isinstance(episodes, list), "the memory's episodes", episodes, "a list")
+    for episode in episodes:
+        wanted = {"encoded", "columns", "n_seen", "modalities"}
+        fits = isinstance(episode, dict) and set(episode) == wanted
+        expect(fits, "an episode", episode, f"{sorted(wanted)}")
+        n_rows = _check_targets(episode, fitted)
+        check_count(episode["n_seen"], "n_seen of an episode", n_rows)
+        blocks = episode["modalities"]
+        fits = isinstance(blocks, dict) and bool(blocks)
+        expect(fits, "the modalities of an episode", blocks, "arrays by name")
+        for name, block in blocks.items():
+            _check_block(name, block, n_rows, fitted["n_features_"])
+
+
+def _check_targets(episode: Mapping[str, Any], fitted: Mapping[str, Any]) -> int:
+    """Number of rows of an episode, whose targets are of labels that the model knows."""
+    encoded, columns = episode["encoded"], episode["columns"]
+    n_seen = len(fitted["_seen_names"])
+    kind, ndim = ("f", 2) if fitted["multilabel_"] else ("i", 1)
+    fits = _is_array(encoded, kind, ndim) and len(encoded) > 0
+    n_labels = encoded.shape[1] if fits and ndim == 2 else n_seen
+    largest = 1 if ndim == 2 else n_seen - 1
+    fits = fits and 0 < n_labels <= n_seen
+    fits = fits and not (encoded < 0).any() and not (encoded > largest).any()
+    expect(fits, "encoded of an episode", encoded, f"targets of {n_seen} labels")
+    fits = isinstance(columns, list) and bool(columns)
+    fits = fits and all(is_count(k) and k < n_labels for k in columns)
+    fits = fits and len(set(columns)) == len(columns)
+    expect(fits, "columns of an episode", columns, f"some of {n_labels}")
+    return len(encoded)
+
+
+def _check_block(name: Any, block: Any, n_rows: int, n_features: Mapping[str, int]) -> None:
+    where = f"the episode's {name!r}"
+    expect(name in n_features, "an episode's modality", name, f"one of {list(n_features)}")
+    fits = isinstance(block, list) and len(block) == 3
+    expect(fits, where, block, "values, lengths and vectors")
+    values, lengths, table = block
+    fits = _is_array(lengths, "i", 1) and len(lengths) == n_rows
+    expect(fits, f"{where} lengths", lengths, f"those of {n_rows} utterances")
+    frames: NDArray[Any] = values if table is None else table
+    fits = _is_array(frames, "f", 2) and frames.dtype.itemsize <= 4
+    fits = fits and frames.shape[1] == n_features[name]
+    expect(fits, where, frames, f"frames of {n_features[name]} values")
+
+
+def with_weights(estimator: Any, state: Mapping[str, torch.Tensor]) -> nn.Module:
+    """The network that the attributes describe, if its weights are those of the file.
+
+    It is made without memory first, so that no number in a file can ask for any.
+
+    Parameters
+    ----------
+    estimator : BaseMultimodalClassifier
+        With the attributes of the file.
+    state : mapping of str to Tensor
+        The weights, by name; they become those of the network.
+
+    Returns
+    -------
+    Module
+
+    Raises
+    ------
+    BadValue
+    """
+    count, most = len(state), _MAX_WEIGHTS
+    expect(count <= most, "its number of weights", count, f"at most {most}")
+    try:
+        with torch.device("meta"), _Counting(_CALLS * (count + _CALLS)):
+            module: nn.Module = estimator._described_module()
+    except BadValue:
+        raise
+    except Exception as error:
+        kind = type(estimator).__name__
+        raise BadValue(f"its sizes make no {kind}, {type(error).__name__}") from error
+    wanted = {name: _form(weight) for name, weight in module.state_dict().items()}
+    found = {name: _form(weight) for name, weight in state.items()}
+    for name in sorted({*wanted, *found}):
+        has, needs = found.get(name, "none"), wanted.get(name, "none")
+        if has != needs:
+            raise BadValue(f"its weight {name} is {has}, but its sizes ask for {needs}")
+    module.load_state_dict(state, assign=True)
+    return module
+
+
+def _form(weight: torch.Tensor) -> str:
+    return f"{str(weight.dtype).removeprefix('torch.')} of shape {tuple(weight.shape)}"
+
+
+class _Counting(TorchFunctionMode):
+    """Ends a construction that makes far more tensors than there are weights."""
+
+    def __init__(self, allowed: int) -> None:
+        super().__init__()
+        self.left = allowed
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise BadValue("its sizes ask for more layers than it has weights")
+        return func(*args, **(kwargs or {}))
