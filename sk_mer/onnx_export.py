@@ -8,8 +8,7 @@ length, and one step of the top layer's backward direction.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from numbers import Real
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,42 +16,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ._onnx_format import (
+    BACKWARD_STEP,
+    LABEL_ROWS,
+    LOGITS,
+    METADATA,
+    OPERATORS,
+    description_of,
+    lengths_name,
+)
 from ._optional import import_optional
 from ._version import __version__
 
-__all__ = [
-    "BACKWARD_STEP",
-    "LABEL_ROWS",
-    "LOGITS",
-    "METADATA",
-    "OnnxGraph",
-    "export_onnx",
-    "lengths_name",
-]
+__all__ = ["OnnxGraph", "export_onnx"]
 
-LABEL_ROWS, LOGITS, METADATA = "label_rows", "logits", "sk_mer"
-# How the names of the products begin that read the one step backwards.
-BACKWARD_STEP = "backward_step"
 # Both are of 2021-22, and old enough for runtimes that people have.
 _OPSET, _IR_VERSION = 17, 8
 # torch keeps the gates as input, forget, cell, output; ONNX as input, output, forget,
 # cell.
 _GATE_ORDER = (0, 3, 1, 2)
-
-
-def lengths_name(modality: str) -> str:
-    """Name of the input that holds a modality's lengths.
-
-    Parameters
-    ----------
-    modality : str
-        Name of the modality.
-
-    Returns
-    -------
-    str
-    """
-    return f"{modality}_lengths"
 
 
 def export_onnx(estimator: Any, path: Path) -> None:
@@ -79,41 +61,7 @@ def export_onnx(estimator: Any, path: Path) -> None:
     with torch.no_grad():
         logits = module.onnx_logits(graph, sequences, lengths, LABEL_ROWS)
     graph.output(logits, LOGITS, ("n", "n_labels"))
-    graph.save(path, {METADATA: json.dumps(_description(estimator))})
-
-
-def _description(estimator: Any) -> dict[str, Any]:
-    """What a predictor needs to know beside the graph."""
-    return {
-        "version": 1,
-        "class": type(estimator).__name__,
-        "labels": _plain(estimator.labels_),
-        "rows": estimator._rows.tolist(),
-        "thresholds": estimator.thresholds_.tolist(),
-        "seen_labels": _plain(estimator._seen_names),
-        "seen_rows": estimator._seen_rows.tolist(),
-        "seen_thresholds": estimator._seen_thresholds.tolist(),
-        "threshold_of_others": _threshold_of_others(estimator.threshold),
-        "multilabel": estimator.multilabel_,
-        "n_features": estimator.n_features_,
-        "n_steps": estimator._n_steps,
-        "padding": estimator.padding,
-        "handle_nonfinite": estimator.handle_nonfinite,
-        "needs_all_modalities": estimator._needs_all_modalities,
-        "needs_aligned": estimator._needs_aligned,
-        "speaks_of_words": estimator._has_vectors,
-    }
-
-
-def _threshold_of_others(threshold: Any) -> Any:
-    """Thresholds for labels that come later, as pairs or one number."""
-    if isinstance(threshold, Mapping):
-        return [[_plain([name])[0], float(value)] for name, value in threshold.items()]
-    return float(threshold) if isinstance(threshold, Real) else 0.5
-
-
-def _plain(names: Sequence[Any]) -> list[Any]:
-    return [name.item() if isinstance(name, np.generic) else name for name in names]
+    graph.save(path, {METADATA: json.dumps(description_of(estimator))})
 
 
 class OnnxGraph:
@@ -168,7 +116,12 @@ class OnnxGraph:
     def add_node(
         self, kind: str, inputs: Sequence[str], n_outputs: int, name: str, **attributes: Any
     ) -> list[str]:
-        """Add a node."""
+        """Add a node, of the kinds that a predictor runs."""
+        if kind not in OPERATORS:
+            raise ValueError(
+                f"The operator {kind!r} was asked for, but predictors run only "
+                f"{', '.join(sorted(OPERATORS))}; add it to OPERATORS."
+            )
         place = len(self.nodes)
         outputs = [f"{kind}_{place}_{i}" for i in range(n_outputs)]
         self.nodes.append(

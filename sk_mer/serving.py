@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._declared import damaged, expect
+from ._onnx_format import BACKWARD_STEP, LABEL_ROWS, lengths_name, read_model
 from ._optional import import_optional
+from ._regular_files import refuse_special_file
 from .batching import Batch, BatchIterator, MultimodalDataset
 from .labels import vectors_of
-from .onnx_export import BACKWARD_STEP, LABEL_ROWS, METADATA, lengths_name
 from .prediction import EmotionPredictor
 
 __all__ = ["OnnxEmotionPredictor"]
 
 _BATCH_ROWS = 64
+_DAMAGED = (
+    "{} is damaged or was not written by sk_mer's export_onnx ({}); export the estimator "
+    "again."
+)
 
 
 class OnnxEmotionPredictor(EmotionPredictor):
@@ -64,7 +70,8 @@ class OnnxEmotionPredictor(EmotionPredictor):
     FileNotFoundError
         If there is no file.
     ValueError
-        If the file was not written by ``export_onnx``, or `precision` is unknown.
+        If the file is damaged or was not written by ``export_onnx``, or `precision` is
+        unknown. A graph with other operators, or with values in other files, is refused.
     ImportError
         If onnxruntime is missing (``pip install sk-mer[onnxruntime]``).
     """
@@ -87,16 +94,29 @@ class OnnxEmotionPredictor(EmotionPredictor):
             raise ValueError(
                 f"precision={precision!r} was given; expected 'fp32' or 'int8'."
             )
+        self._open(Path(path))
+
+    def _open(self, path: Path) -> None:
         runtime = import_optional("onnxruntime", "OnnxEmotionPredictor", "onnxruntime")
-        content, description = _read(Path(path), precision)
+        onnx = import_optional("onnx", "OnnxEmotionPredictor", "onnxruntime")
+        if not path.exists():
+            raise FileNotFoundError(
+                f"No file at {str(path)!r}; give one that export_onnx wrote."
+            )
+        refuse_special_file(path)
         options = runtime.SessionOptions()
-        options.intra_op_num_threads = n_threads
+        options.intra_op_num_threads = self.n_threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # silent on label_rows, which is meant to vary
-        self._session = runtime.InferenceSession(
-            content, options, providers=["CPUExecutionProvider"]
-        )
-        self._describe(description)
+        with damaged(partial(_DAMAGED.format, path.name)):
+            model, about = read_model(path, onnx)
+            if self.precision == "int8":
+                model = _quantized(model)
+            self._session = runtime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+            self._describe(about)
+        self._try_out()
 
     def _describe(self, about: Mapping[str, Any]) -> None:
         self.padding = about["padding"]
@@ -112,10 +132,28 @@ class OnnxEmotionPredictor(EmotionPredictor):
         self._needs_all_modalities = about["needs_all_modalities"]  # type: ignore[misc]
         self._needs_aligned = about["needs_aligned"]  # type: ignore[misc]
         self._seen_names = tuple(about["seen_labels"])
-        self._seen_rows = np.array(about["seen_rows"], dtype=np.float32)
-        self._seen_thresholds = np.array(about["seen_thresholds"])
-        self._speak_of(tuple(about["labels"]), np.array(about["rows"], dtype=np.float32))
-        self.thresholds_ = np.array(about["thresholds"])
+        self._seen_rows = about["seen_rows"]
+        self._seen_thresholds = about["seen_thresholds"]
+        self._speak_of(tuple(about["labels"]), about["rows"])
+        self.thresholds_ = about["thresholds"]
+
+    def _try_out(self) -> None:
+        """Run the graph on two utterances of one step: it may compute something else."""
+        steps = {
+            name: np.zeros((2, 1, n_features), dtype=np.float32)
+            for name, n_features in self.n_features_.items()
+        }
+        here = {lengths_name(name): np.ones(2, dtype=np.int64) for name in steps}
+        self._answers({LABEL_ROWS: self._rows, **steps, **here}, 2)
+
+    def _answers(self, feed: dict[str, NDArray[Any]], n: int) -> NDArray[np.float32]:
+        with damaged(partial(_DAMAGED.format, Path(self.path).name)):
+            logits: NDArray[np.float32]
+            (logits,) = self._session.run(None, feed)
+            wanted = (n, len(self._rows))
+            fits = logits.dtype == np.float32 and logits.shape == wanted
+            expect(fits, "what its graph gives", logits, f"float32 of shape {wanted}")
+        return logits
 
     def _check_fitted(self) -> None:
         """It comes fitted."""
@@ -132,7 +170,7 @@ class OnnxEmotionPredictor(EmotionPredictor):
 
     def _forward(self, dataset: MultimodalDataset) -> NDArray[np.float32]:
         batches = BatchIterator(dataset, _BATCH_ROWS)
-        logits = [self._session.run(None, self._feed(inputs))[0] for inputs, _ in batches]
+        logits = [self._answers(self._feed(inputs), len(y)) for inputs, y in batches]
         return np.concatenate(logits)
 
     def _feed(self, inputs: Batch) -> dict[str, NDArray[Any]]:
@@ -148,27 +186,6 @@ class OnnxEmotionPredictor(EmotionPredictor):
                 feed[name] = np.zeros((n, 1, n_features), dtype=np.float32)
                 feed[lengths_name(name)] = np.zeros(n, dtype=np.int64)
         return feed
-
-
-def _read(path: Path, precision: str) -> tuple[bytes, dict[str, Any]]:
-    """The model, quantised if asked, and what was written beside it."""
-    onnx = import_optional("onnx", "OnnxEmotionPredictor", "onnxruntime")
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"No file at {str(path)!r}; give one that export_onnx wrote."
-        )
-    try:
-        model = onnx.load(str(path))
-        properties = {entry.key: entry.value for entry in model.metadata_props}
-        description = json.loads(properties[METADATA])
-    except Exception as error:
-        raise ValueError(
-            f"{path.name} is damaged or was not written by sk_mer's export_onnx "
-            f"({type(error).__name__}); export the estimator again."
-        ) from error
-    if precision == "int8":
-        model = _quantized(model)
-    return model.SerializeToString(), description
 
 
 @contextmanager
