@@ -7,7 +7,7 @@ DATA ?=
 OUTPUT ?= bench_output
 SHELL := bash
 
-.PHONY: demo test lint types docs bench bench-fewshot fuzz clean
+.PHONY: demo test lint types docs bench bench-fewshot fuzz mutants clean
 .DEFAULT_GOAL := help
 
 help:  ## Show the targets
@@ -66,5 +66,13 @@ fuzz: $(VENV)/.test  ## Damage thousands of files and read them
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
 	$(BIN)/python tests/fuzz_readers.py $(ARGS)
 
+# One thread for each, because mutants are tried side by side.
+mutants: $(VENV)/.test  ## Change the code in small ways and count what the tests find
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutants]'
+	rm -rf mutants
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run $(ARGS)
+	set -o pipefail; $(BIN)/mutmut results --all true \
+	  | $(BIN)/python tests/mutation_score.py 0.9
+
 clean:  ## Remove what the targets made
-	rm -rf $(VENV) docs/_build docs/auto_examples docs/generated demo_output bench_output
+	rm -rf $(VENV) docs/_build docs/auto_examples docs/generated demo_output bench_output mutants

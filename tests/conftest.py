@@ -16,8 +16,8 @@ from sk_mer.datasets import make_multimodal_emotions
 
 from . import hostile_headers
 
-# A program of its own (make fuzz), which needs hypothesis.
-collect_ignore = ["fuzz_readers.py"]
+# Programs of their own, which need hypothesis: make fuzz, make mutants.
+collect_ignore = ["fuzz_readers.py", "mutation_score.py", "pickle_grammar.py"]
 
 # Two threads cost more than they give on batches of this size.
 torch.set_num_threads(1)
