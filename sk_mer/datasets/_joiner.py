@@ -157,24 +157,25 @@ def _match(
     """Row of the table for each utterance (-1: none), by what it was found, why not."""
     timed = np.isfinite(data.intervals).all(axis=1)
     own = _interval_keys(data.groups, data.intervals)
-    theirs = _interval_keys(table["video"], table[["start", "end"]].to_numpy(float))
+    seconds = table[["start", "end"]].to_numpy(float)
+    theirs = _interval_keys(table["video"], seconds)
     numbered = _index_keys(data.groups, data.index)
+    counted = _index_keys(table["video"], table["index"].to_numpy())
     twice = np.where(timed, own.duplicated(False), numbered.duplicated(False))
     twice &= timed | (data.index >= 0)
-    twice_there = theirs.duplicated(False)
+    twice_there = np.isfinite(seconds).all(axis=1) & theirs.duplicated(False)
+    place = _find(own, theirs, timed)
+    near = np.flatnonzero(timed & (place < 0))
+    place[near] = _nearest(data, near, table)
+    rest = ~timed & (data.index >= 0)
+    place[rest] = _find(numbered, counted, rest)[rest]
+    unsure = rest & (place >= 0) & counted.duplicated(False)[place]
     if duplicates == "raise":
         _refuse_twice(np.asarray(data.ids)[twice], "data")
         _refuse_twice(theirs[twice_there], "label file")
-    place = _find(own, theirs, timed)
-    how = np.where(place >= 0, "interval", "").astype(object)
-    near = np.flatnonzero(timed & (place < 0))
-    place[near] = _nearest(data, near, table)
-    how[near[place[near] >= 0]] = "interval"
-    rest = ~timed & (data.index >= 0)
-    counted = _index_keys(table["video"], table["index"].to_numpy())
-    by_index = _find(numbered, counted, rest)
-    place[rest], how[rest] = by_index[rest], "index"
-    ambiguous = (place >= 0) & twice_there[place]
+        _refuse_twice(counted[place[unsure]], "label file")
+    how = np.where(timed, "interval", "index").astype(object)
+    ambiguous = unsure | ((place >= 0) & twice_there[place])
     known_video = pd.Series(data.groups).isin(table["video"].unique()).to_numpy()
     why = np.where(known_video, "without that segment in the label file", "of other videos")
     why = np.where(~timed & (data.index < 0), "without interval or number", why)
@@ -215,7 +216,7 @@ def _nearest(
     seconds = table[["start", "end"]].to_numpy(float)
     for i, row in enumerate(rows):
         there = by_video.get(data.groups[row], np.zeros(0, dtype=np.intp))
-        apart = np.abs(seconds[there] - data.intervals[row]).max(axis=1, initial=0)
+        apart = np.abs(seconds[there] - data.intervals[row]).max(axis=1)
         close = there[apart <= _TOLERANCE]
         if len(close) == 1:
             place[i] = close[0]
