@@ -165,7 +165,7 @@ def test_no_more_than_ten_milliseconds():
     assert rest == [0, 1, 2]
     assert joined.y["happy"].tolist() == [0, 1, 0]
     assert joined.matched_by.tolist() == ["interval"] * 3
-    late = segments(("v", -1, 0.0, 5.011), ("v", -1, 5.3, 9.3), ("v", -1, 5.0, 9.0))
+    late = segments(("v", -1, 0.0, 5.0104), ("v", -1, 5.3, 9.3), ("v", -1, 5.0, 9.0))
     found, rest, joined = joined_rows(late, labels)
     assert found == dict.fromkeys([0, 1], "without that segment in the label file")
     assert joined.y["happy"].tolist() == [1]
