@@ -306,8 +306,7 @@ def _stopping(
 
 def _can_score(valid: MultimodalDataset) -> bool:
     """Whether some label has both positives and negatives among the validation rows."""
-    y = valid.y if valid.y.ndim == 2 else valid.y[:, None]
-    return bool((y != y[:1]).any())
+    return bool((valid.y != valid.y[:1]).any())
 
 
 def make_criterion(

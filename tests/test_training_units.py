@@ -1,0 +1,549 @@
+"""The parts of training one by one, without an estimator."""
+
+from __future__ import annotations
+
+import warnings
+from fractions import Fraction
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback
+from skorch.history import History
+from torch import nn
+
+from sk_mer import MultimodalArray, training
+from sk_mer.batching import MultimodalDataset
+from sk_mer.net import RANK
+from sk_mer.training import (
+    EpochProgress,
+    ValidationWeightedAccuracy,
+    check_accelerator,
+    check_device,
+    check_net_params,
+    check_precision,
+    forked_seed,
+    has_bf16,
+    make_criterion,
+    train_net,
+    whole_epochs,
+)
+
+NAN = float("nan")
+
+
+def net_in_epoch(**recorded):
+    """A net whose history has just begun an epoch."""
+    net = SimpleNamespace(history=History())
+    net.history.new_epoch()
+    for name, value in recorded.items():
+        net.history.record(name, value)
+    return net
+
+
+class TestValidationWeightedAccuracy:
+    def scores(self, thresholds, *batches, valid_loss=2.0):
+        callback, net = ValidationWeightedAccuracy(thresholds), net_in_epoch()
+        net.history.record("valid_loss", valid_loss)
+        callback.on_epoch_begin(net)
+        for logits, y in batches:
+            answer = torch.tensor(logits, requires_grad=True)
+            callback.on_batch_end(net, ({}, torch.tensor(y)), training=False, y_pred=answer)
+        callback.on_epoch_end(net)
+        return net.history[-1]
+
+    def test_of_columns(self):
+        """A probability has to exceed the threshold of its own label."""
+        y = [[1.0, 0.0], [1.0, 1.0], [0.0, 1.0], [0.0, 0.0]]
+        logits = [[3.0, 0.0], [-3.0, 1.0], [-3.0, 3.0], [-3.0, 1.0]]
+        score = self.scores(np.array([0.5, 0.8]), (logits, y))
+        # Happy: 1 of 2 and 2 of 2. Sad: 1 of 2 (sigmoid(1) = .73) and 2 of 2.
+        assert score["valid_weighted_accuracy"] == 0.75
+        score = self.scores(np.array([0.5, 0.5]), (logits, y))
+        assert score["valid_weighted_accuracy"] == (0.75 + 0.75) / 2
+        score = self.scores(np.array([0.5, 0.4]), (logits, y))
+        assert score["valid_weighted_accuracy"] == (0.75 + 0.5) / 2
+
+    def test_of_classes(self):
+        logits = [[1.0, 0.0, -1.0], [0.0, 2.0, 1.0], [5.0, 4.0, 0.0], [0.0, 0.0, 1.0]]
+        score = self.scores(None, (logits, [0, 1, 1, 2]))
+        # Of 0: 1 of 1, 2 of 3. Of 1: 1 of 2, 2 of 2. Of 2: all.
+        assert score["valid_weighted_accuracy"] == pytest.approx(
+            np.mean([(1 + 2 / 3) / 2, (1 / 2 + 1) / 2, 1])
+        )
+
+    def test_batches_are_put_together(self):
+        halves = ([[2.0], [-2.0]], [[1.0], [0.0]]), ([[2.0], [2.0]], [[0.0], [0.0]])
+        score = self.scores(np.array([0.5]), *halves)
+        assert score["valid_weighted_accuracy"] == pytest.approx((1 + 1 / 3) / 2)
+
+    def test_labels_of_one_kind_are_left_out(self):
+        logits, y = [[1.0, 1.0], [1.0, -1.0]], [[1.0, 1.0], [1.0, 0.0]]
+        score = self.scores(np.array([0.5, 0.5]), (logits, y))
+        assert score["valid_weighted_accuracy"] == 1.0
+
+    def test_equal_scores_are_ranked_by_loss(self):
+        batch = [[2.0], [-2.0]], [[1.0], [0.0]]
+        ranks = [
+            self.scores(np.array([0.5]), batch, valid_loss=loss)[RANK] for loss in (3, 2)
+        ]
+        assert 1 > ranks[1] > ranks[0] > 1 - 1e-6
+
+    def test_training_batches_do_not_count_and_epochs_begin_anew(self):
+        callback, net = ValidationWeightedAccuracy(np.array([0.5])), net_in_epoch()
+        right, wrong = torch.tensor([[2.0], [-2.0]]), torch.tensor([[-2.0], [2.0]])
+        batch = {}, torch.tensor([[1.0], [0.0]])
+        for valid, expected in ((wrong, 0.0), (right, 1.0)):
+            net.history.record("valid_loss", 0.1)
+            callback.on_epoch_begin(net)
+            callback.on_batch_end(net, batch, training=True, y_pred=right)
+            callback.on_batch_end(net, batch, y_pred=valid)
+            callback.on_epoch_end(net)
+            assert net.history[-1, "valid_weighted_accuracy"] == expected
+            net.history.new_epoch()
+
+
+class Context:
+    """Notes what a scikit-learn callback context is told."""
+
+    def __init__(self, stop_at=None):
+        self.told, self.stop_at = [], stop_at
+
+    def subcontext(self, task_name):
+        self.told.append(task_name)
+        return self
+
+    def call_on_fit_task_begin(self, estimator):
+        self.told.append(("begin", estimator))
+
+    def call_on_fit_task_end(self, estimator):
+        self.told.append(("end", estimator))
+        return self.told.count("epoch") == self.stop_at
+
+
+def test_scikit_learn_hears_of_each_epoch():
+    context = Context(stop_at=2)
+    callback, net = EpochProgress("model", context), net_in_epoch()
+    callback.on_train_begin(net)
+    assert callback.stopped_ is False
+    callback.on_epoch_begin(net)
+    callback.on_epoch_end(net)
+    assert callback.stopped_ is False
+    assert context.told == ["epoch", ("begin", "model"), ("end", "model")]
+    callback.on_epoch_begin(net)
+    with pytest.raises(KeyboardInterrupt):
+        callback.on_epoch_end(net)
+    assert callback.stopped_ is True
+    callback.on_train_begin(net)
+    assert callback.stopped_ is False
+
+
+class TestSeed:
+    def test_decides_inside_and_changes_nothing_outside(self):
+        torch.manual_seed(3)
+        expected = torch.rand(4)
+        torch.manual_seed(3)
+        drawn = []
+        for seed in (7, 7, 8):
+            with forked_seed(seed, "cpu"):
+                drawn.append(torch.rand(4))
+        assert torch.equal(torch.rand(4), expected)
+        assert torch.equal(drawn[0], drawn[1])
+        assert not torch.equal(drawn[0], drawn[2])
+        torch.manual_seed(7)
+        assert torch.equal(drawn[0], torch.rand(4))
+
+    def test_after_an_error(self):
+        state = torch.get_rng_state()
+        with pytest.raises(ValueError, match="NaN to integer"), forked_seed(1, "cpu"):
+            int(torch.rand(1).item() * NAN)
+        assert torch.equal(torch.get_rng_state(), state)
+
+
+class TestDevices:
+    def test_that_are_there(self, monkeypatch):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+        for device in ("cpu", "cuda", "cuda:0", "cuda:1"):
+            check_device(device)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+        check_device("cuda")
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+        check_device("cpu")
+
+    @pytest.mark.parametrize(
+        ("device", "n_there"), [("cuda", 0), ("cuda:0", 0), ("cuda:1", 1), ("cuda:2", 2)]
+    )
+    def test_that_are_not(self, device, n_there, monkeypatch):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: n_there)
+        with pytest.raises(
+            ValueError,
+            match=rf"device='{device}' was asked for, .*{n_there} CUDA devices here",
+        ):
+            check_device(device)
+
+    def test_that_torch_does_not_know(self):
+        with pytest.raises(ValueError, match="device='gpu' is no torch device") as caught:
+            check_device("gpu")
+        assert caught.value.__suppress_context__
+
+
+class TestPrecision:
+    def test_bf16_only_where_it_is_fast(self, monkeypatch):
+        asked = []
+
+        def answer(device):
+            asked.append(device)
+            return device == "cuda"
+
+        monkeypatch.setattr(training, "has_bf16", answer)
+        check_precision("bf16", "cuda")
+        check_precision("fp32", "cpu")
+        with pytest.raises(ValueError, match=r"precision='bf16' .* 'cpu' has no units"):
+            check_precision("bf16", "cpu")
+        assert asked == ["cuda", "cpu"]
+
+    @pytest.mark.parametrize("avx512", [True, False])
+    @pytest.mark.parametrize("amx", [True, False])
+    def test_of_the_cpu(self, avx512, amx, monkeypatch):
+        monkeypatch.setattr(
+            torch.cpu, "_is_avx512_bf16_supported", lambda: avx512, raising=False
+        )
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+        assert has_bf16("cpu") is (avx512 or amx)
+        assert has_bf16("mps") is False
+
+    def test_of_a_torch_that_cannot_tell(self, monkeypatch):
+        monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
+        monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported", raising=False)
+        assert has_bf16("cpu") is False
+
+    @pytest.mark.parametrize("there", [True, False])
+    def test_of_cuda(self, there, monkeypatch):
+        def answer(including_emulation=True):
+            return there if including_emulation is False else True
+
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", answer)
+        assert has_bf16("cuda") is there
+        assert has_bf16("cuda:1") is there
+
+
+class TestNetParams:
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "callbacks",
+            "callbacks__progress",
+            "optimizer",
+            "optimizer__weight_decay",
+            "iterator_train__num_workers",
+            "criterion__pos_weight",
+            "precision",
+            "accelerator",
+        ],
+    )
+    def test_known(self, name):
+        check_net_params({name: None})
+
+    @pytest.mark.parametrize(
+        "name", ["optimiser__lr", "self", "args", "kwargs", "momentum"]
+    )
+    def test_unknown(self, name):
+        with pytest.raises(ValueError, match=f"net_params has '{name}'"):
+            check_net_params({"callbacks": None, name: 1})
+
+    def test_none(self):
+        check_net_params(None)
+        check_net_params({})
+
+    def test_processes_need_one_seed(self):
+        def among(n_processes):
+            return {"accelerator": SimpleNamespace(num_processes=n_processes)}
+
+        with pytest.raises(ValueError, match=r"random_state=None .* in 2 processes"):
+            check_accelerator(among(2), None)
+        check_accelerator(among(2), 0)
+        check_accelerator(among(1), None)
+        check_accelerator({"accelerator": object()}, None)
+        check_accelerator({}, None)
+        check_accelerator(None, None)
+
+
+class TestCriterion:
+    names = ("a", "b", "c")
+    columns = np.array([[1, 0, 0], [1, 0, 1], [0, 0, 1], [1, 0, 1]], dtype=np.float32)
+    classes = np.array([0, 0, 0, 2])
+
+    def test_columns(self):
+        loss = make_criterion(self.columns, self.names, "balanced")
+        assert type(loss) is nn.BCEWithLogitsLoss
+        assert loss.pos_weight.dtype == torch.float32
+        # b has no positives; its weight stays 1.
+        np.testing.assert_allclose(loss.pos_weight, [1 / 3, 1, 1 / 3])
+        loss = make_criterion(self.columns[:2, [0, 2]], self.names[:2], "balanced")
+        np.testing.assert_allclose(loss.pos_weight, [1, 1])  # a has no negatives
+        assert make_criterion(self.columns, self.names, None).pos_weight is None
+
+    def test_classes(self):
+        """n / (n_classes * n of the class), as scikit-learn balances."""
+        loss = make_criterion(self.classes, self.names, "balanced")
+        assert type(loss) is nn.CrossEntropyLoss
+        np.testing.assert_allclose(loss.weight, [4 / 9, 1, 4 / 3])
+        assert make_criterion(self.classes, self.names, None).weight is None
+
+    def test_given_numbers(self):
+        exact = [Fraction(2), Fraction(3), Fraction(9, 2)]
+        named = {"b": 3, "c": 4.5, "a": 2}
+        for given in ([2, 3, 4.5], (2, 3, 4.5), exact, named, dict(zip("abc", exact))):
+            loss = make_criterion(self.columns, self.names, given)
+            assert loss.pos_weight.tolist() == [2.0, 3.0, 4.5]
+            loss = make_criterion(self.classes, self.names, given)
+            assert loss.weight.tolist() == [2.0, 3.0, 4.5]
+        loss = make_criterion(self.columns, self.names, {"c": 0.25})
+        assert loss.pos_weight.tolist() == [1.0, 1.0, 0.25]
+
+    @pytest.mark.parametrize(
+        "bad", [[1, 2], [1, 2, 0], [1, 2, -3], [1, 2, NAN], 2.0, {"a": 0}]
+    )
+    def test_refused(self, bad):
+        with pytest.raises(ValueError, match=r"pos_weight=.* one positive number for each"):
+            make_criterion(self.columns, self.names, bad)
+
+
+# Whole trainings of a module with one weight a label.
+
+
+class Bias(nn.Module):
+    """Its weight added to the number of each row."""
+
+    def __init__(self, n_labels=1):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(n_labels))
+
+    def forward(self, sequences, lengths):
+        return sequences["text"][:, 0] + self.bias
+
+
+class Spy(Callback):
+    """Notes the rate and the weight of each epoch."""
+
+    def __init__(self):
+        self.rates, self.weights, self.gradients = [], [], []
+
+    def on_grad_computed(self, net, named_parameters=None, **kwargs):
+        self.gradients += [w.grad.tolist() for _, w in named_parameters]
+
+    def on_epoch_end(self, net, **kwargs):
+        self.rates.append(net.optimizer_.param_groups[0]["lr"])
+        self.weights.append(net.module_.bias.tolist())
+
+
+def data(y, numbers=None):
+    numbers = np.zeros(len(y)) if numbers is None else np.array(numbers)
+    return MultimodalDataset(MultimodalArray(text=numbers[:, None]), np.array(y))
+
+
+def trained(train, valid=None, *, step=None, thresholds=None, context=None, **settings):
+    spy = Spy()
+    settings = {
+        "clip_norm": None, "patience": None, "lr": 0.5, "batch_size": 8, "max_epochs": 3,
+        "device": "cpu", "precision": "fp32", "verbose": 0,
+        "net_params": {"callbacks": [("spy", spy)], "optimizer": torch.optim.SGD},
+        **settings,
+    }  # fmt: skip
+    net, history = train_net(
+        SimpleNamespace(**settings), Bias(train.y.shape[1]), nn.BCEWithLogitsLoss(), train,
+        valid, seed=0, thresholds=thresholds, context=context or Context(), step=step,
+    )  # fmt: skip
+    return net, history, spy
+
+
+YES, NO = [[1.0]] * 4, [[0.0]] * 4
+HALF = np.array([0.5])
+
+
+class TestTrainNet:
+    def test_what_comes_back(self):
+        context = Context()
+        net, history, spy = trained(data(YES), context=context)
+        assert len(history) == 3
+        assert [row["train_loss"] for row in history] == sorted(
+            (row["train_loss"] for row in history), reverse=True
+        )
+        assert "valid_loss" not in history[0]
+        assert [told for told in context.told if told == "epoch"] == ["epoch"] * 3
+        assert context.told[1][1].max_epochs == 3  # the estimator, of which these are
+        # The net predicts with the last weights, and holds neither data nor history.
+        assert net.module_.bias.tolist() == spy.weights[-1]
+        assert net.forward(data(NO)).shape == (4, 1)
+        assert len(net.history) == 0
+        assert isinstance(net.module, type)
+
+    def test_callbacks_have_names(self):
+        """By which `net_params` can change them: ``{"callbacks__plateau": None}``."""
+        names = []
+
+        class Watch(Callback):
+            def on_train_begin(self, net, **kwargs):
+                of_skorch = {"epoch_timer", "train_loss", "valid_loss", "print_log"}
+                names[:] = [name for name, _ in net.callbacks_ if name not in of_skorch]
+
+        own = {"callbacks": [("watch", Watch())]}
+        mixed = data([[1.0], [0.0]])
+        trained(mixed, mixed, thresholds=HALF, step=Spy(), net_params=own)
+        last = ["clip", "plateau", "early_stopping", "watch"]
+        assert names == ["weighted_accuracy", "progress", "continual", *last]
+        trained(mixed, data(YES), net_params=own)
+        assert names == ["progress", *last]
+        trained(mixed, net_params=own)
+        assert names == ["progress", "clip", "plateau", "watch"]
+
+    def test_steps_change_gradients_before_these_are_clipped(self):
+        class Larger(Callback):
+            def on_grad_computed(self, net, named_parameters=None, **kwargs):
+                for _, weight in named_parameters:
+                    weight.grad = torch.full_like(weight, -30.0)
+
+        _, _, spy = trained(data(YES), step=Larger(), clip_norm=0.1)
+        np.testing.assert_allclose(spy.gradients, [[-0.1]] * 3, rtol=1e-4)
+        np.testing.assert_allclose(spy.weights[-1], [3 * 0.5 * 0.1], rtol=1e-4)
+        _, _, spy = trained(data(YES), step=Larger(), clip_norm=None)
+        assert spy.gradients == [[-30.0]] * 3
+
+    def test_the_rate_falls_where_the_validation_loss_does_not(self):
+        """After six epochs that are no better than the best, to a tenth."""
+        _, history, spy = trained(data(YES), data(NO), max_epochs=16)
+        losses = [row["valid_loss"] for row in history]
+        assert losses == sorted(losses)
+        np.testing.assert_allclose(spy.rates, [0.5] * 6 + [0.05] * 6 + [0.005] * 4)
+
+    def test_the_rate_follows_the_training_loss_where_there_is_no_other(self):
+        _, _, spy = trained(data(YES), max_epochs=9)
+        assert spy.rates == [0.5] * 9
+        even = data([[1.0], [0.0]])  # nothing to learn
+        _, _, spy = trained(even, max_epochs=9)
+        np.testing.assert_allclose(spy.rates, [0.5] * 6 + [0.05] * 3)
+
+    def test_stops_and_keeps_the_best_by_score(self):
+        """Though the loss rises from the first epoch on."""
+        valid = data([[1.0], [0.0], [0.0]], [-0.5, 5.0, 5.0])
+        settings = {"thresholds": np.array([0.6]), "max_epochs": 20, "patience": 4}
+        net, history, spy = trained(data(YES), valid, **settings)
+        losses = [row["valid_loss"] for row in history]
+        assert losses == sorted(losses)
+        right = [1 / (1 + np.exp(0.5 - weight)) > 0.6 for (weight,) in spy.weights]
+        scores = [row["valid_weighted_accuracy"] for row in history]
+        assert scores[:-1] == [0.5 * yes for yes in right]  # the spy is not told the end
+        best = right.index(True)
+        assert 3 <= best == len(history) - 1 - 4
+        assert net.module_.bias.tolist() == spy.weights[best]
+
+    def test_the_least_fall_of_the_loss_counts_where_scores_are_equal(self):
+        valid = data([[1.0], [1.0], [0.0]])
+        settings = {"thresholds": HALF, "max_epochs": 20, "patience": 1}
+        net, history, spy = trained(data(YES), valid, **settings)
+        assert {row["valid_weighted_accuracy"] for row in history} == {0.5}
+        best = int(np.argmin([row["valid_loss"] for row in history]))
+        assert 2 <= best == len(history) - 1 - 1
+        assert net.module_.bias.tolist() == spy.weights[best]
+
+    def test_stops_by_loss_where_there_is_nothing_to_score(self):
+        net, history, spy = trained(data(YES), data(NO), patience=2, max_epochs=20)
+        assert "valid_weighted_accuracy" not in history[0]
+        assert len(history) == 3
+        assert net.module_.bias.tolist() == spy.weights[0]
+        _, history, _ = trained(data(YES), data(YES), patience=2, max_epochs=6)
+        assert len(history) == 6
+
+    def test_never_stops_without_patience(self):
+        net, history, spy = trained(data(YES), data(NO), max_epochs=20)
+        assert len(history) == 20
+        assert net.module_.bias.tolist() == spy.weights[0]  # yet the best is kept
+
+    def test_classes_are_scored(self):
+        classes = data([0, 1, 1])
+        settings = {
+            "clip_norm": None, "patience": None, "lr": 0.5, "batch_size": 8,
+            "max_epochs": 2, "device": "cpu", "precision": "fp32", "verbose": 0,
+            "net_params": None,
+        }  # fmt: skip
+        _, history = train_net(
+            SimpleNamespace(**settings), Bias(2), nn.CrossEntropyLoss(), classes, classes,
+            seed=0, thresholds=None, context=Context(),
+        )  # fmt: skip
+        assert [row["valid_weighted_accuracy"] for row in history] == [0.5, 0.5]
+
+    def test_batches_are_shuffled_by_the_seed(self):
+        def order(seed):
+            drawn = []
+
+            class Watch(Callback):
+                def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+                    drawn.extend(batch[1].ravel().tolist())
+
+            y = np.linspace(0, 1, 12, dtype=np.float32)[:, None]
+            train_net(
+                SimpleNamespace(
+                    clip_norm=None, patience=None, lr=0.1, batch_size=1, max_epochs=1,
+                    device="cpu", precision="fp32", verbose=0, net_params=None,
+                ),
+                Bias(), nn.BCEWithLogitsLoss(), data(y), None,
+                seed=seed, thresholds=None, context=Context(), step=Watch(),
+            )  # fmt: skip
+            assert sorted(drawn) == y.ravel().tolist()
+            return drawn
+
+        assert order(0) == order(0) != order(1)
+
+
+class Interrupting(Callback):
+    """Ctrl-C in the third epoch."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == 3:
+            raise KeyboardInterrupt
+
+
+class TestInterruption:
+    def test_is_told(self):
+        settings = {"step": Interrupting(), "max_epochs": 9, "net_params": None}
+        with pytest.warns(UserWarning, match="interrupted by the user"):
+            _, history, _ = trained(data(YES), **settings)
+        assert len(whole_epochs(history)) == 2
+
+    def test_is_told_where_early_stopping_waits(self):
+        with pytest.warns(UserWarning, match="interrupted by the user"):
+            trained(
+                data(YES), data(YES), step=Interrupting(), max_epochs=9, patience=5,
+                net_params={},
+            )  # fmt: skip
+
+    @pytest.mark.parametrize("patience", [1, 2])
+    def test_early_stopping_is_none(self, patience):
+        _, history, _ = trained(
+            data(YES), data(NO), max_epochs=9, patience=patience, net_params=None
+        )
+        assert len(history) == patience + 1
+
+    def test_that_scikit_learn_asked_for_is_none(self):
+        settings = {"max_epochs": 9, "context": Context(stop_at=2), "net_params": None}
+        _, history, _ = trained(data(YES), **settings)
+        assert len(history) == 2
+
+    def test_by_callbacks_of_the_user_is_none(self):
+        own = {"callbacks": [("stop", Interrupting())]}
+        _, history, _ = trained(data(YES), max_epochs=9, net_params=own)
+        assert len(whole_epochs(history)) == 2
+
+    def test_the_last_epoch_ends_as_planned(self):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            trained(data(YES), max_epochs=1, net_params=None)
+
+
+def test_whole_epochs_are_those_with_training_batches():
+    history = History()
+    for _ in range(2):
+        history.new_epoch()
+    history[0]["train_batch_count"] = 3
+    assert whole_epochs(history) == [history[0]]
