@@ -35,7 +35,7 @@ class LabelScorer:
     """
 
     def __init__(
-        self, metric: Callable[..., Any], *, needs_scores: bool = False, label: Any = None
+        self, metric: Callable[..., Any], *, needs_scores: bool, label: Any
     ) -> None:
         self.metric = metric
         self.needs_scores = needs_scores

@@ -69,6 +69,12 @@ def _number_of_others_kept() -> Iterator[None]:
             fresh.submit(torch.set_num_threads, number).result()
 
 
+def _own_number() -> int:
+    """Torch's number for this thread, which gets it at first use: not amid a change."""
+    with _NUMBER.held():
+        return torch.get_num_threads()
+
+
 def _use_threads(number: int) -> None:
     """Let torch use so many threads for what this thread computes."""
     if torch.get_num_threads() != number:
@@ -86,7 +92,7 @@ def cores_for_parts() -> Iterator[None]:
     Were the calling thread to use torch's own threads in between, these would wait for
     more work by spinning and take a tenth of the time from ours.
     """
-    given, outer = torch.get_num_threads(), getattr(_LOCAL, "cores", None)
+    given, outer = _own_number(), getattr(_LOCAL, "cores", None)
     _LOCAL.cores = 1 if _in_joblib_worker() else (outer or given)
     _use_threads(1)
     try:
@@ -103,7 +109,7 @@ def _in_joblib_worker() -> bool:
 
 def n_cores() -> int:
     """How many tasks :func:`run_together` runs at a time."""
-    return getattr(_LOCAL, "cores", None) or torch.get_num_threads()
+    return getattr(_LOCAL, "cores", None) or _own_number()
 
 
 def n_parts(n_rows: int) -> int:

@@ -197,6 +197,18 @@ def test_groups_that_do_not_fit():
     assert len(train) == len(valid) == 2
 
 
+def test_draws_follow_the_source_of_randomness():
+    y, groups = np.ones((40, 1), dtype=bool), np.arange(40) // 4
+    for given in ({"groups": groups}, {}):
+        draws = []
+        for seed in (0, 0, 1, 2, 3):
+            rng = np.random.RandomState(seed)
+            draws.append(tuple(validation_split(y, 0.3, rng, **given)[1]))
+        assert draws[0] == draws[1]
+        assert len(set(draws)) > 2
+        assert {len(draw) for draw in draws} == {12}
+
+
 def test_each_label_in_its_proportion():
     """Where the numbers leave no rest, every seed gives exactly the fraction."""
     y = np.zeros((60, 3), dtype=bool)
