@@ -13,7 +13,8 @@ from sklearn.utils import Bunch
 
 from ..multimodal import MultimodalArray
 from ._arrays import row_chunks
-from ._layouts import Fault, Part
+from ._faults import Fault
+from ._layouts import Part
 
 __all__ = ["EmotionCorpus", "ReadOptions", "assemble"]
 

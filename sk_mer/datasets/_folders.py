@@ -12,15 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ._faults import Fault
 from ._files import checked_dataset, open_hdf5, read_npz
-from ._layouts import (
-    IEMOCAP_NINE,
-    MTE_ORDER,
-    SPLITS,
-    Fault,
-    Part,
-    named_columns,
-)
+from ._layouts import IEMOCAP_NINE, MTE_ORDER, SPLITS, Part, named_columns
 from ._limited_reader import read_untrusted
 
 __all__ = ["iemocap_nine", "mte_folder", "mtl_folder", "split_files"]

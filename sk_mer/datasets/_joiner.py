@@ -12,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ._corpus import EmotionCorpus
-from ._layouts import faults_of, named_columns
+from ._faults import faults_of
+from ._layouts import named_columns
 from ._sdk import read_label_csd
 
 __all__ = ["add_emotion_labels", "load_emotion_labels"]

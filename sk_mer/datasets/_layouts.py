@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from ._faults import Fault
 
 __all__ = [
     "IEMOCAP_FOUR",
@@ -21,7 +21,6 @@ __all__ = [
     "SPLITS",
     "Part",
     "Stacked",
-    "faults_of",
     "from_split_dictionary",
     "named_columns",
     "parse_ids",
@@ -123,45 +122,6 @@ class Stacked:
 
     def __getitem__(self, rows: slice) -> NDArray[Any]:
         return np.stack(self.items[rows])
-
-
-class Fault(ValueError):
-    """What is wrong with a file; the reader adds its name."""
-
-
-_MISSHAPEN = (
-    AttributeError,
-    IndexError,
-    KeyError,
-    OverflowError,
-    RecursionError,
-    TypeError,
-)
-
-
-@contextmanager
-def faults_of(path: Path) -> Iterator[None]:
-    """Name the file in whatever a reader finds wrong with it.
-
-    Parameters
-    ----------
-    path : Path
-        File or folder.
-
-    Raises
-    ------
-    ValueError
-        One sentence, also where the content took a reader by surprise.
-    """
-    try:
-        yield
-    except Fault as fault:
-        raise ValueError(f"{path.name}: {fault}.") from fault
-    except _MISSHAPEN as error:
-        raise ValueError(
-            f"{path.name} is damaged or of no layout that is known here "
-            f"({type(error).__name__}: {str(error)[:200]}); fetch it again."
-        ) from error
 
 
 def from_split_dictionary(

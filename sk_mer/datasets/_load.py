@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._corpus import EmotionCorpus, ReadOptions, assemble
+from ._faults import Fault, faults_of
 from ._files import kind_of, read_npz
 from ._folders import iemocap_nine, known_splits, mte_folder, mtl_folder, split_files
 from ._joiner import add_emotion_labels
-from ._layouts import MTE_ORDER, Fault, Part, faults_of, from_split_dictionary
+from ._layouts import MTE_ORDER, Part, from_split_dictionary
 from ._limited_reader import read_untrusted
 from ._sdk import is_csd, sdk_folder
 

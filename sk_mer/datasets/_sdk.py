@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ._faults import Fault
 from ._files import open_hdf5, text_dataset, whole_dataset
-from ._layouts import SDK_ORDER, Fault, Part, named_columns, parse_ids
+from ._layouts import SDK_ORDER, Part, named_columns, parse_ids
 
 __all__ = ["is_csd", "read_label_csd", "sdk_folder"]
 
