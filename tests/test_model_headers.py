@@ -370,6 +370,23 @@ def test_classes_of_labels_are_0_and_1(load_changed, value):
         )
 
 
+def test_a_class_for_each_label(load_changed):
+    with pytest.raises(ValueError, match=r"classes_ is .*, expected 0 and 1 for each of 6"):
+        load_changed(lambda header, _: header["fitted"]["classes_"].pop() and None)
+
+
+@pytest.mark.parametrize("value", [{"array": ["a"], "dtype": "U"}, {"tensor": "array/x"}])
+def test_vectors_are_rows_of_numbers(load_changed, value):
+    def change(header, tensors):
+        tensors["array/x"] = torch.tensor(1.0)
+        header["params"]["label_vectors"] = mapping(sad=value)
+
+    with pytest.raises(
+        ValueError, match=r"label_vectors\['sad'\] is array\(.*, expected num"
+    ):
+        load_changed(change)
+
+
 def memory(**values):
     """A change of the one episode of the memory; arrays change the tensors."""
 
