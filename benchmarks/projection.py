@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from engine import classifier, draw
 
-from sk_mer import continual
-from sk_mer.continual import project_gradient
+from sk_mer.continual import gem as continual
+from sk_mer.continual.gem import project_gradient
 
 N_MEMORIES, N_ROWS = 10, 25
 

@@ -21,8 +21,8 @@ from torch import nn
 
 from sk_mer import MultimodalArray
 from sk_mer.batching import BatchIterator
+from sk_mer.engine.net import MultimodalNet
 from sk_mer.metrics import label_auc_score, weighted_accuracy_score
-from sk_mer.net import MultimodalNet
 from sk_mer.serving import OnnxEmotionPredictor
 
 WINDOW = 20

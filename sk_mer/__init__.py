@@ -1,10 +1,10 @@
 """Multimodal emotion recognition with scikit-learn's interface."""
 
 from ._version import __version__
-from .labels import load_label_vectors
+from .labels.space import load_label_vectors
 from .models import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier
-from .multimodal import MultimodalArray
-from .persistence import load
+from .multimodal.array import MultimodalArray
+from .persistence.model_file import load
 
 __all__ = [
     "EFLSTMClassifier",

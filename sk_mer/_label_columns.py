@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
-from .labels import check_unique
+from .labels.space import check_unique
 
 __all__ = ["Pair", "align_to_model", "checked_weights", "indicators", "pair", "zero_one"]
 

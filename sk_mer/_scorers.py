@@ -21,7 +21,7 @@ from ._label_columns import (
     label_names,
     quoted,
 )
-from .labels import unique
+from .labels.space import unique
 
 __all__ = ["LabelScorer"]
 

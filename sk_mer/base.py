@@ -14,14 +14,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
-from ._sklearn_callbacks import CallbackSupportMixin
+from ._compat import CallbackSupportMixin
 from .batching import MultimodalDataset, rows_by_length
-from .fitted import FittedMultimodalClassifier
-from .incremental import IncrementalMixin
-from .labels import LabelSpace, resolve_label_space
-from .model_selection import given_thresholds, tune_thresholds, validation_split
-from .multimodal import MultimodalArray
-from .training import (
+from .continual.partial_fit import IncrementalMixin
+from .engine.training import (
     check_accelerator,
     check_device,
     check_net_params,
@@ -33,13 +29,11 @@ from .training import (
     train_net,
     whole_epochs,
 )
-from .validation import (
-    Targets,
-    check_targets,
-    nonfinite_counts,
-    quoted,
-    refuse_constant,
-)
+from .fitted import FittedMultimodalClassifier
+from .labels.space import LabelSpace, resolve_label_space
+from .model_selection import given_thresholds, tune_thresholds, validation_split
+from .multimodal.array import MultimodalArray
+from .validation import Targets, check_targets, nonfinite_counts, quoted, refuse_constant
 
 __all__ = ["BaseMultimodalClassifier"]
 

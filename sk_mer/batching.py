@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .multimodal import MultimodalArray
+from .multimodal.array import MultimodalArray
 
 __all__ = [
     "BatchIterator",

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from . import persistence
 from .batching import MultimodalDataset
-from .labels import LabelSpace
+from .labels.space import LabelSpace
 from .model_selection import thresholds_after_fit
-from .onnx_export import export_onnx
-from .prediction import EmotionPredictor
+from .persistence import model_file as persistence
+from .predictor import EmotionPredictor
+from .serving.onnx_graph import export_onnx
 from .validation import check_names
 
 __all__ = ["FittedMultimodalClassifier"]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ._blocks import Block
-from .multimodal import MultimodalArray
+from .multimodal.array import MultimodalArray
+from .multimodal.ragged import Block
 from .validation import (
     check_fitted_modalities,
     check_has_modalities,

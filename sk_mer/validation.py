@@ -14,8 +14,8 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from .labels import check_unique, label_recipes
-from .multimodal import MultimodalArray
+from .labels.space import check_unique, label_recipes
+from .multimodal.array import MultimodalArray
 
 __all__ = ["Targets", "check_multimodal", "check_targets", "resolve_hidden_sizes"]
 

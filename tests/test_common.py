@@ -17,14 +17,14 @@ from sklearn.utils.estimator_checks import (
 
 import sk_mer
 from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier
-from sk_mer.accelerated import AcceleratedNet
+from sk_mer.engine.accelerated import AcceleratedNet
+from sk_mer.engine.net import MultimodalNet
 from sk_mer.feature_extraction import (
     AcousticSequences,
     ActionUnitSequences,
     ModalityColumns,
     WordVectorSequences,
 )
-from sk_mer.net import MultimodalNet
 from sk_mer.preprocessing import MultimodalScaler, SegmentStatistics, SilenceTrimmer
 from sk_mer.serving import OnnxEmotionPredictor
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sk_mer import MultimodalArray
-from sk_mer._blocks import give_back_pages
+from sk_mer.multimodal.ragged import give_back_pages
 
 from . import hostile_headers
 

@@ -17,8 +17,8 @@ from torch import nn
 
 import sk_mer
 from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier, MultimodalArray
-from sk_mer.continual import KnownLabelsLoss, MemoryStep, dual_weights, project_gradient
-from sk_mer.episodic_memory import EpisodicMemory, stratified_rows
+from sk_mer.continual.gem import KnownLabelsLoss, MemoryStep, dual_weights, project_gradient
+from sk_mer.continual.memory import EpisodicMemory, stratified_rows
 from sk_mer.inspection import ContinualReportDisplay
 from sk_mer.metrics import weighted_accuracy_score
 from sk_mer.model_selection import few_shot_split, tune_thresholds
@@ -289,7 +289,7 @@ def test_fine_tuning_forgets_and_gem_does_not(monkeypatch):
     assert report["n_violations"] > 0
     assert 0 < report["mean_angle"] < 180
     # Without the projection the same call forgets.
-    from sk_mer import continual
+    from sk_mer.continual import gem as continual
 
     monkeypatch.setattr(
         continual, "project_gradient", lambda g, *a, **k: continual.Projection(g)
@@ -574,7 +574,7 @@ def test_joint_training_steps_on_source_data_once_a_step(emotions, story, valida
 
 
 def test_what_is_clipped_is_the_projected_gradient(emotions, story, monkeypatch):
-    from sk_mer import continual
+    from sk_mer.continual import gem as continual
 
     source, new, old, (X_few, _, y_few, _) = story
     model = small(emotions, clip_norm=0.5)
@@ -697,7 +697,7 @@ def test_ten_calls_one_label_each(rng, monkeypatch):
         label_vectors=vectors, num_layers=1, hidden_sizes=8, max_epochs=3, batch_size=20,
         memory_size=40, store_memory=True, random_state=0,
     ).fit(X, y[names[:2]])  # fmt: skip
-    from sk_mer import continual
+    from sk_mer.continual import gem as continual
 
     asked, real = [], continual._gradient
 
@@ -748,7 +748,7 @@ def test_killed_in_the_middle(emotions, story, tmp_path, monkeypatch):
 def test_gradients_that_are_not_finite_are_counted(emotions, story, monkeypatch):
     source, new, old, (X_few, _, y_few, _) = story
     model = small(emotions).fit(emotions.X[source], emotions.y[old].iloc[source])
-    from sk_mer import continual
+    from sk_mer.continual import gem as continual
 
     real = continual._gradient
     monkeypatch.setattr(continual, "_gradient", lambda *a: real(*a) * float("nan"))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sk_mer import EFLSTMClassifier, MTEClassifier
-from sk_mer.onnx_export import OnnxGraph
+from sk_mer.serving.onnx_graph import OnnxGraph
 
 from . import hostile_headers
 from .conftest import TINY, tiny_fit

@@ -10,8 +10,8 @@ from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from torch import nn
 
-from sk_mer import continual
-from sk_mer.continual import (
+from sk_mer.continual import gem as continual
+from sk_mer.continual.gem import (
     KnownLabelsLoss,
     MemoryStep,
     SourceStep,

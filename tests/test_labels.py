@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from gensim.models import KeyedVectors
 
-from sk_mer import _vector_files, load_label_vectors
-from sk_mer.labels import LabelSpace
+from sk_mer import load_label_vectors
+from sk_mer.labels import vector_files as _vector_files
+from sk_mer.labels.space import LabelSpace
 
 TABLE = {
     "happy": [1.0, 0.0, 0.25],

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MultimodalArray
-from sk_mer.labels import LabelSpace
+from sk_mer.labels.space import LabelSpace
 
 from .conftest import SMALL
 

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 import sk_mer
 from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier
 from sk_mer import models as systems
-from sk_mer._model_header import FITTED
+from sk_mer.persistence.model_file.model_header import FITTED
 
 from . import hostile_headers
 from .conftest import TINY, tiny_fit
@@ -194,7 +194,9 @@ def test_weights_reach_torch_own_kernel(tiny, tmp_path, monkeypatch, system):
     """``nn.LSTM`` keeps a list of its weights, which has to be that of the file."""
     model = tiny_fit(tiny, system, num_layers=2)
     model.save(tmp_path / "m")
-    monkeypatch.setattr("sk_mer.models.recurrent.has_fast_kernel", lambda steps: False)
+    monkeypatch.setattr(
+        "sk_mer.models.layers.recurrent.has_fast_kernel", lambda steps: False
+    )
     again = sk_mer.load(tmp_path / "m")
     np.testing.assert_array_equal(again.predict_proba(tiny.X), model.predict_proba(tiny.X))
     assert {w.device.type for w in again.net_.module_.parameters()} == {"cpu"}
@@ -215,7 +217,7 @@ def test_devices_that_do_not_compute(load_changed, tiny, device):
 
 
 def test_precision_that_is_not_here(load_changed, monkeypatch):
-    monkeypatch.setattr("sk_mer.training.has_bf16", lambda device: False)
+    monkeypatch.setattr("sk_mer.engine.training.has_bf16", lambda device: False)
     message = (
         r"^The model was saved with precision='bf16', which .*; it is loaded with preci"
     )

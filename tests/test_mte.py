@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sk_mer import MTEClassifier, MultimodalArray
-from sk_mer.labels import LabelSpace
+from sk_mer.labels.space import LabelSpace
 from sk_mer.metrics import weighted_accuracy_score
 from sk_mer.models.mte import MTEModule
 from sk_mer.validation import resolve_hidden_sizes

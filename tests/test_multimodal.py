@@ -234,7 +234,7 @@ class TestDense:
             np.asarray(ragged)
 
     def test_nonfinite_count(self, monkeypatch):
-        monkeypatch.setattr("sk_mer._blocks._CHUNK_STEPS", 3)
+        monkeypatch.setattr("sk_mer.multimodal.ragged._CHUNK_STEPS", 3)
         rows = [np.zeros((2, 2)) for _ in range(5)]
         rows[3][1] = [np.nan, np.inf]
         rows[4][0, 0] = -np.inf

@@ -14,13 +14,14 @@ from skorch.callbacks import Callback
 from torch import nn
 from torch.utils.data import DataLoader
 
-from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier, training
-from sk_mer._casts import cast_weights
+from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier
 from sk_mer.batching import MultimodalDataset
+from sk_mer.engine import training
+from sk_mer.engine.casts import cast_weights
+from sk_mer.engine.net import GradientClipping, make_net
 from sk_mer.metrics import weighted_accuracies
-from sk_mer.models import recurrent
+from sk_mer.models.layers.head import recurrent
 from sk_mer.models.mte import MTEModule
-from sk_mer.net import GradientClipping, make_net
 
 from .conftest import SMALL
 
@@ -97,7 +98,7 @@ def test_other_losses_get_the_whole_batch(emotions, y, criterion, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("divided")
 
-    monkeypatch.setattr("sk_mer.net.run_together", refuse)
+    monkeypatch.setattr("sk_mer.engine.net.run_together", refuse)
     sizes = dict(zip(emotions.X.modalities, (16, 12, 8), strict=True))
     module = MTEModule(emotions.X.n_features, sizes, torch.randn(6, 16))
     data = MultimodalDataset(emotions.X, y.to_numpy(np.float32))

@@ -21,7 +21,7 @@ def ragged(rng):
 
 
 def test_scaler_is_the_standard_scaler(ragged, monkeypatch):
-    monkeypatch.setattr("sk_mer._blocks._CHUNK_STEPS", 5)  # several chunks
+    monkeypatch.setattr("sk_mer.multimodal.ragged._CHUNK_STEPS", 5)  # several chunks
     scaled = MultimodalScaler().fit_transform(ragged)
     for name in ragged.modalities:
         expected = StandardScaler().fit_transform(ragged.values(name).astype(float))

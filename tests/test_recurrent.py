@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from sk_mer._casts import cast_weights, casts_kept
-from sk_mer._threads import (
+from sk_mer.engine.casts import cast_weights, casts_kept
+from sk_mer.engine.threads import (
     _pool,
     cores_for_parts,
     n_cores,
@@ -23,9 +23,9 @@ from sk_mer._threads import (
     random_stream,
     run_together,
 )
-from sk_mer.models import recurrent
-from sk_mer.models.layers import dropout
-from sk_mer.models.recurrent import LastStepBiLSTM, has_fast_kernel
+from sk_mer.models.layers.head import recurrent
+from sk_mer.models.layers.head.head import dropout
+from sk_mer.models.layers.recurrent import LastStepBiLSTM, has_fast_kernel
 
 LAYERS = pytest.mark.parametrize("num_layers", [1, 2, 3])
 DIRECTIONS = pytest.mark.parametrize("bidirectional", [True, False])

@@ -11,7 +11,7 @@ import torch
 from sklearn.model_selection import GridSearchCV
 
 from sk_mer import MTEClassifier, MultimodalArray
-from sk_mer._threads import cores_for_parts, n_cores
+from sk_mer.engine.threads import cores_for_parts, n_cores
 
 
 def search(mte, **settings):

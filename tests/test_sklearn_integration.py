@@ -227,7 +227,7 @@ def test_older_scikit_learn_has_no_callbacks(emotions, monkeypatch):
     import importlib
     import sys
 
-    from sk_mer import _sklearn_callbacks
+    from sk_mer import _compat as _sklearn_callbacks
 
     monkeypatch.setitem(sys.modules, "sklearn.callback", None)
     older = importlib.reload(_sklearn_callbacks)

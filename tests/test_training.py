@@ -13,9 +13,9 @@ from sklearn.base import clone
 from skorch.callbacks import Callback
 
 from sk_mer import MTEClassifier
+from sk_mer.engine.training import forked_seed, make_criterion
 from sk_mer.metrics import weighted_accuracy_score
 from sk_mer.model_selection import tune_thresholds
-from sk_mer.training import forked_seed, make_criterion
 
 from .conftest import SMALL
 

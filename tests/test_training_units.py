@@ -13,10 +13,11 @@ from skorch.callbacks import Callback
 from skorch.history import History
 from torch import nn
 
-from sk_mer import MultimodalArray, training
+from sk_mer import MultimodalArray
 from sk_mer.batching import MultimodalDataset
-from sk_mer.net import RANK
-from sk_mer.training import (
+from sk_mer.engine import training
+from sk_mer.engine.net import RANK
+from sk_mer.engine.training import (
     EpochProgress,
     ValidationWeightedAccuracy,
     check_accelerator,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sk_mer.labels import look_up
+from sk_mer.labels.space import look_up
 
 SYNONYMS = {
     "admiration": ["respect", "praise"],

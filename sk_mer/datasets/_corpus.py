@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
-from ..multimodal import MultimodalArray
+from ..multimodal.array import MultimodalArray
 from ._arrays import row_chunks
 from ._faults import Fault
 from ._layouts import Part

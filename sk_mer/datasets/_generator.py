@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.utils import Bunch, check_random_state
 
-from ..labels import unique
+from ..labels.space import unique
 from ..metrics import label_auc_score
-from ..multimodal import MultimodalArray
+from ..multimodal.array import MultimodalArray
 
 __all__ = ["make_multimodal_emotions"]
 

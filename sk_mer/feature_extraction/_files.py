@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._optional import import_optional
-from ..multimodal import MultimodalArray
+from ..multimodal.array import MultimodalArray
 
 __all__ = ["FileSequences"]
 

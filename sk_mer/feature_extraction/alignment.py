@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..multimodal import MultimodalArray
+from ..multimodal.array import MultimodalArray
 from ..validation import quoted
 
 __all__ = ["align_to_words"]

@@ -10,7 +10,7 @@ from sklearn.base import TransformerMixin, clone
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted
 
-from ..multimodal import MultimodalArray
+from ..multimodal.array import MultimodalArray
 
 __all__ = ["ModalityColumns"]
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ..labels import look_up, unique
-from ..multimodal import MultimodalArray
+from ..labels.space import look_up, unique
+from ..multimodal.array import MultimodalArray
 
 __all__ = ["WordVectorSequences", "tokenize"]
 

@@ -17,11 +17,11 @@ from sklearn.utils._param_validation import StrOptions
 from torch import Tensor, nn
 
 from ..base import BaseMultimodalClassifier
-from ..labels import LabelSpace
-from ..onnx_export import OnnxGraph
+from ..labels.space import LabelSpace
+from ..serving.onnx_graph import OnnxGraph
 from ..validation import resolve_hidden_sizes
-from .layers import score_labels
-from .recurrent import LastStepBiLSTM
+from .layers.head import score_labels
+from .layers.recurrent import LastStepBiLSTM
 
 __all__ = ["EFLSTMClassifier", "EFLSTMModule", "LFLSTMClassifier", "LFLSTMModule"]
 
@@ -74,7 +74,7 @@ class EFLSTMModule(_LinearHead):
     n_labels : int
         Logits.
     **encoder
-        Further arguments of :class:`~sk_mer.models.recurrent.LastStepBiLSTM`.
+        Further arguments of :class:`~sk_mer.models.layers.recurrent.LastStepBiLSTM`.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class LFLSTMModule(_LinearHead):
     n_labels : int
         Logits.
     **encoder
-        Further arguments of :class:`~sk_mer.models.recurrent.LastStepBiLSTM`.
+        Further arguments of :class:`~sk_mer.models.layers.recurrent.LastStepBiLSTM`.
     """
 
     def __init__(

@@ -19,12 +19,12 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from ..base import BaseMultimodalClassifier
-from ..labels import LabelSpace, is_table, vectors_of
-from ..multimodal import MultimodalArray
-from ..onnx_export import OnnxGraph
+from ..labels.space import LabelSpace, is_table, vectors_of
+from ..multimodal.array import MultimodalArray
+from ..serving.onnx_graph import OnnxGraph
 from ..validation import quoted, resolve_hidden_sizes
-from .layers import full_precision, score_labels
-from .recurrent import LastStepBiLSTM
+from .layers.head import full_precision, score_labels
+from .layers.recurrent import LastStepBiLSTM
 
 __all__ = ["MTEClassifier", "MTEModule"]
 
@@ -46,7 +46,7 @@ class MTEModule(nn.Module):
     learn_vectors : bool, default=False
         Whether the rows are trained, for labels that are not words.
     **encoder
-        Further arguments of :class:`~sk_mer.models.recurrent.LastStepBiLSTM`.
+        Further arguments of :class:`~sk_mer.models.layers.recurrent.LastStepBiLSTM`.
     """
 
     rows_are_independent = True

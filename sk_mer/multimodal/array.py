@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._blocks import Block
-from ._container_files import read_blocks, write_blocks
 from ._rows import position, row_index, row_key
+from .ragged import Block
+from .storage import read_blocks, write_blocks
 
 __all__ = ["MultimodalArray"]
 

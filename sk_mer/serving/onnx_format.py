@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._declared import (
+from .._declared import (
     bad,
     check_count,
     check_counts,

@@ -19,9 +19,9 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from .._casts import cast_weights
-from .._threads import n_parts, run_together
-from .layers import dropout
+from ...engine.casts import cast_weights
+from ...engine.threads import n_parts, run_together
+from .head import dropout
 
 __all__ = ["LastStepBiLSTM", "has_fast_kernel"]
 
@@ -71,7 +71,7 @@ class LastStepBiLSTM(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from sk_mer.models.recurrent import LastStepBiLSTM
+    >>> from sk_mer.models.layers.recurrent import LastStepBiLSTM
     >>> encoder = LastStepBiLSTM(4, 3, num_layers=2)
     >>> encoder(torch.ones(2, 5, 4), torch.tensor([5, 2])).shape
     torch.Size([2, 6])

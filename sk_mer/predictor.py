@@ -16,9 +16,9 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ._label_columns import align_to_model, checked_weights, zero_one
 from .batching import MultimodalDataset, rows_by_length
-from .labels import label_recipes
+from .labels.space import label_recipes
 from .model_selection import thresholds_after_fit
-from .multimodal import MultimodalArray
+from .multimodal.array import MultimodalArray
 from .validation import (
     check_aligned,
     check_all_present,

@@ -1,7 +1,7 @@
 """Fitted networks as ONNX graphs.
 
 ONNX has an LSTM that takes lengths, so that a graph of it computes what
-:class:`~sk_mer.models.recurrent.LastStepBiLSTM` computes: each utterance at its own
+:class:`~sk_mer.models.layers.recurrent.LastStepBiLSTM` computes: each utterance at its own
 length, and one step of the top layer's backward direction.
 """
 
@@ -16,7 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ._onnx_format import (
+from .._optional import import_optional
+from .._version import __version__
+from .onnx_format import (
     BACKWARD_STEP,
     LABEL_ROWS,
     LOGITS,
@@ -25,8 +27,6 @@ from ._onnx_format import (
     description_of,
     lengths_name,
 )
-from ._optional import import_optional
-from ._version import __version__
 
 __all__ = ["OnnxGraph", "export_onnx"]
 

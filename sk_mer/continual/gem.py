@@ -23,7 +23,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
-from ._threads import n_cores, run_together
+from ..engine.threads import n_cores, run_together
 
 __all__ = [
     "KnownLabelsLoss",

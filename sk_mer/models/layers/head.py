@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from .._threads import random_stream
+from ...engine.threads import random_stream
 
 __all__ = ["dropout", "full_precision", "score_labels"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._vector_files import file_tokens, from_keyed_vectors, read_vectors
+from .vector_files import file_tokens, from_keyed_vectors, read_vectors
 
 __all__ = ["LabelSpace", "load_label_vectors"]
 

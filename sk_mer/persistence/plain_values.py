@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ._declared import MAX_TEXT, BadValue, bad, expect, text_size
+from .._declared import MAX_TEXT, BadValue, bad, expect, text_size
 
 __all__ = ["PlainReader", "PlainWriter"]
 

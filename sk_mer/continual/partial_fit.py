@@ -16,21 +16,21 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state
 from torch import nn
 
-from ._tasks import Task, refuse_other_classes
-from .continual import KnownLabelsLoss, MemoryStep, SourceStep
-from .episodic_memory import EpisodicMemory
-from .metrics import label_auc_score, weighted_accuracies
-from .model_selection import DEFAULT_THRESHOLD, thresholds_after_fit, tune_thresholds
-from .multimodal import MultimodalArray
-from .net import prediction_net
-from .training import (
+from ..engine.net import prediction_net
+from ..engine.training import (
     check_pos_weight,
     forked_seed,
     given_criterion,
     make_criterion,
     whole_epochs,
 )
-from .validation import Targets, quoted, to_indicators
+from ..metrics import label_auc_score, weighted_accuracies
+from ..model_selection import DEFAULT_THRESHOLD, thresholds_after_fit, tune_thresholds
+from ..multimodal.array import MultimodalArray
+from ..validation import Targets, quoted, to_indicators
+from .gem import KnownLabelsLoss, MemoryStep, SourceStep
+from .memory import EpisodicMemory
+from .tasks import Task, refuse_other_classes
 
 __all__ = ["IncrementalMixin"]
 

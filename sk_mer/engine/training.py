@@ -19,18 +19,11 @@ from skorch.helper import predefined_split
 from skorch.history import History
 from torch import nn
 
-from ._threads import ProcessLock
-from .batching import MultimodalDataset
-from .metrics import weighted_accuracies
-from .net import (
-    RANK,
-    GradientClipping,
-    MultimodalNet,
-    make_net,
-    prediction_net,
-    trim_net,
-)
-from .validation import check_names, to_indicators
+from ..batching import MultimodalDataset
+from ..metrics import weighted_accuracies
+from ..validation import check_names, to_indicators
+from .net import RANK, GradientClipping, MultimodalNet, make_net, prediction_net, trim_net
+from .threads import ProcessLock
 
 __all__ = ["train_net"]
 

@@ -11,8 +11,8 @@ from skorch.utils import noop, to_device
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ._optional import import_optional
-from .batching import BatchIterator, as_it_is
+from .._optional import import_optional
+from ..batching import BatchIterator, as_it_is
 from .net import MultimodalNet
 
 __all__ = ["AcceleratedNet"]
@@ -30,7 +30,7 @@ class AcceleratedNet(AccelerateMixin, MultimodalNet):  # type: ignore[misc]
     accelerator : accelerate.Accelerator
         Devices, precision and processes.
     **kwargs
-        Arguments of :class:`~sk_mer.net.MultimodalNet`.
+        Arguments of :class:`~sk_mer.engine.net.MultimodalNet`.
     """
 
     def __init__(self, *args: Any, accelerator: Any, **kwargs: Any) -> None:

@@ -15,15 +15,9 @@ from skorch.callbacks import Callback
 from skorch.dataset import unpack_data
 from torch import Tensor, nn
 
-from ._casts import casts_kept
-from ._threads import (
-    cores_for_parts,
-    n_cores,
-    n_parts,
-    own_random_stream,
-    run_together,
-)
-from .batching import BatchIterator, as_it_is, split_batch
+from ..batching import BatchIterator, as_it_is, split_batch
+from .casts import casts_kept
+from .threads import cores_for_parts, n_cores, n_parts, own_random_stream, run_together
 
 __all__ = ["RANK", "GradientClipping", "MultimodalNet", "make_net", "prediction_net"]
 

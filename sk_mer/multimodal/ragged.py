@@ -42,14 +42,17 @@ class Block:
 
     @property
     def n_features(self) -> int:
+        """Size of a step."""
         return int((self.values if self.table is None else self.table).shape[1])
 
     @property
     def dtype(self) -> Any:
+        """Type of the values."""
         return (self.values if self.table is None else self.table).dtype
 
     @property
     def nbytes(self) -> int:
+        """Bytes of values and vectors."""
         return self.values.nbytes + (0 if self.table is None else self.table.nbytes)
 
     def _frames(self, index: Any) -> NDArray[Any]:
@@ -177,9 +180,11 @@ class Block:
         return cls(flat, starts, steps, None, _numeric(name, vectors))
 
     def take(self, rows: slice | NDArray[np.intp]) -> Block:
+        """Some utterances; the values are shared."""
         return replace(self, starts=self.starts[rows], lengths=self.lengths[rows])
 
     def row(self, i: int) -> NDArray[Any]:
+        """The steps of one utterance."""
         return self._frames(slice(self.starts[i], self.starts[i] + self.lengths[i]))
 
     def step_index(self) -> NDArray[np.int64]:
@@ -189,6 +194,7 @@ class Block:
         return np.repeat(self.starts, self.lengths) + within
 
     def is_contiguous(self) -> bool:
+        """Whether utterances lie one after the other, without gaps."""
         used = self.lengths > 0
         ends = (self.starts + self.lengths)[used]
         return bool((ends[:-1] == self.starts[used][1:]).all())
@@ -203,6 +209,7 @@ class Block:
         return self.step_index()
 
     def steps(self) -> NDArray[Any]:
+        """All steps of all utterances, in order."""
         return self._frames(self._used())
 
     def raw_steps(self) -> NDArray[Any]:
@@ -210,6 +217,7 @@ class Block:
         return self.values[self._used()]
 
     def compact(self) -> Block:
+        """A copy of what is used, without the rest."""
         values = np.array(self.values[self._used()])
         starts = np.cumsum(self.lengths) - self.lengths
         window = self._window_if_full()
@@ -221,6 +229,7 @@ class Block:
 
     @classmethod
     def concatenate(cls, name: str, blocks: Sequence[Block]) -> Block:
+        """The utterances of several blocks, one after the other."""
         sizes = {block.n_features for block in blocks}
         if len(sizes) > 1:
             raise ValueError(
@@ -322,6 +331,7 @@ class Block:
         return replace(self, starts=starts, lengths=lengths.astype(np.int64), window=None)
 
     def summary(self) -> str:
+        """One line for people."""
         present = self.lengths[self.lengths > 0]
         if present.size == 0:
             return f"{self.n_features} features, no steps"

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._declared import damaged, expect
-from ._onnx_format import BACKWARD_STEP, LABEL_ROWS, lengths_name, read_model
-from ._optional import import_optional
-from ._regular_files import refuse_special_file
-from .batching import Batch, BatchIterator, MultimodalDataset
-from .labels import vectors_of
-from .prediction import EmotionPredictor
+from .._declared import damaged, expect
+from .._optional import import_optional
+from .._regular_files import refuse_special_file
+from ..batching import Batch, BatchIterator, MultimodalDataset
+from ..labels.space import vectors_of
+from ..predictor import EmotionPredictor
+from .onnx_format import BACKWARD_STEP, LABEL_ROWS, lengths_name, read_model
 
 __all__ = ["OnnxEmotionPredictor"]
 

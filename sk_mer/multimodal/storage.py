@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._blocks import Block
-from ._declared import BadValue, check_flag, damaged, expect, is_count
-from ._regular_files import refuse_special_file
+from .._declared import BadValue, check_flag, damaged, expect, is_count
+from .._regular_files import refuse_special_file
+from .ragged import Block
 
 __all__ = ["read_blocks", "write_blocks"]
 

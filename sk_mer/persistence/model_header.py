@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from ._declared import (
+from .._declared import (
     BadValue,
     check_count,
     check_counts,
@@ -27,7 +27,7 @@ from ._declared import (
     is_count,
     is_number,
 )
-from .labels import is_table
+from ..labels.space import is_table
 
 __all__ = [
     "FITTED",

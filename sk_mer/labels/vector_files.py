@@ -22,7 +22,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._regular_files import refuse_special_file
+from .._regular_files import refuse_special_file
 
 Vectors = dict[str, NDArray[np.float32]]
 

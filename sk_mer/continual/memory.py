@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._blocks import Block
-from .multimodal import MultimodalArray
-from .validation import to_indicators
+from ..multimodal.array import MultimodalArray
+from ..multimodal.ragged import Block
+from ..validation import to_indicators
 
 __all__ = ["Episode", "EpisodicMemory", "stratified_rows"]
 
@@ -38,7 +38,7 @@ def stratified_rows(
     Examples
     --------
     >>> import numpy as np
-    >>> from sk_mer.episodic_memory import stratified_rows
+    >>> from sk_mer.continual.memory import stratified_rows
     >>> y = np.eye(2, dtype=bool)[[0] * 98 + [1] * 2]
     >>> rows = stratified_rows(y, 8, np.random.RandomState(0))
     >>> len(rows), int(y[rows, 1].sum())
@@ -112,7 +112,7 @@ class EpisodicMemory:
     --------
     >>> import numpy as np
     >>> from sk_mer import MultimodalArray
-    >>> from sk_mer.episodic_memory import EpisodicMemory
+    >>> from sk_mer.continual.memory import EpisodicMemory
     >>> memory, rng = EpisodicMemory(4), np.random.RandomState(0)
     >>> X, y = MultimodalArray(text=np.eye(6)), np.eye(2)[[0, 1] * 3]
     >>> memory.add(X, y, (0, 1), rng)

@@ -13,8 +13,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from ._declared import BadValue, check_count, damaged, expect
-from ._model_header import (
+from .._declared import BadValue, check_count, damaged, expect
+from .._regular_files import refuse_special_file
+from ..continual.memory import EpisodicMemory
+from ..engine.net import prediction_net
+from ..engine.training import check_device, check_precision
+from ..labels.space import is_keyed_vectors
+from .model_header import (
     FITTED,
     check_fitted,
     check_memory,
@@ -23,12 +28,7 @@ from ._model_header import (
     with_weights,
     without_path,
 )
-from ._plain_values import PlainReader, PlainWriter
-from ._regular_files import refuse_special_file
-from .episodic_memory import EpisodicMemory
-from .labels import is_keyed_vectors
-from .net import prediction_net
-from .training import check_device, check_precision
+from .plain_values import PlainReader, PlainWriter
 
 __all__ = ["load", "load_estimator", "save_estimator"]
 
@@ -220,7 +220,7 @@ def _rebuilt(
 
 
 def _known_class(name: Any) -> Any:
-    from . import models
+    from .. import models
 
     if name not in models.__all__:
         raise BadValue(

@@ -1,0 +1,1 @@
+"""Learning new emotions without forgetting: ``partial_fit`` and what it stands on."""

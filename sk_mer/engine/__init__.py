@@ -1,0 +1,1 @@
+"""Trains and runs a torch module; knows no estimator."""

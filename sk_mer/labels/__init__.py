@@ -1,0 +1,5 @@
+"""Emotion labels and the word vectors that place them in a common space."""
+
+from .space import LabelSpace, load_label_vectors
+
+__all__ = ["LabelSpace", "load_label_vectors"]
