@@ -1,10 +1,22 @@
-"""Multimodal emotion recognition with scikit-learn's interface."""
+"""Multimodal emotion recognition with scikit-learn's interface.
+
+Names are imported when they are first used: readers, metrics and the predictor of exported
+models need no torch, and do not wait for it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
-from .labels.space import load_label_vectors
-from .models import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier
-from .multimodal.array import MultimodalArray
-from .persistence.model_file import load
+
+if TYPE_CHECKING:
+    from ._show_versions import show_versions
+    from .labels import load_label_vectors
+    from .models import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier
+    from .multimodal import MultimodalArray
+    from .persistence import load
 
 __all__ = [
     "EFLSTMClassifier",
@@ -14,4 +26,39 @@ __all__ = [
     "__version__",
     "load",
     "load_label_vectors",
+    "show_versions",
 ]
+
+_HOMES = {
+    "EFLSTMClassifier": "models",
+    "LFLSTMClassifier": "models",
+    "MTEClassifier": "models",
+    "MultimodalArray": "multimodal",
+    "load": "persistence",
+    "load_label_vectors": "labels",
+    "show_versions": "_show_versions",
+}
+_PACKAGES = (
+    "datasets",
+    "feature_extraction",
+    "inspection",
+    "labels",
+    "metrics",
+    "model_selection",
+    "models",
+    "multimodal",
+    "preprocessing",
+    "serving",
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return import_module(f".{name}", __name__)
+    if name in _HOMES:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *_PACKAGES})

@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from ._compat import CallbackSupportMixin
-from .batching import MultimodalDataset, rows_by_length
+from .batching import MultimodalDataset
 from .continual.partial_fit import IncrementalMixin
 from .engine.training import (
     check_accelerator,
@@ -33,6 +33,7 @@ from .fitted import FittedMultimodalClassifier
 from .labels.space import LabelSpace, resolve_label_space
 from .model_selection import given_thresholds, tune_thresholds, validation_split
 from .multimodal.array import MultimodalArray
+from .padding import rows_by_length
 from .validation import Targets, check_targets, nonfinite_counts, quoted, refuse_constant
 
 __all__ = ["BaseMultimodalClassifier"]

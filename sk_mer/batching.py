@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from .multimodal.array import MultimodalArray
+from .padding import padded_steps, total_steps
 
 __all__ = [
     "BatchIterator",
     "MultimodalDataset",
     "as_it_is",
     "gather_batch",
-    "rows_by_length",
     "split_batch",
 ]
 
@@ -131,17 +131,16 @@ def gather_batch(X: MultimodalArray, windows: Mapping[str, int] | None = None) -
     ((2, 3, 2), [1, 3])
     """
     sequences, lengths = {}, {}
-    for name in X.modalities:
-        block = X._block(name)
-        steps = block.lengths
-        window = int(steps.max(initial=0)) if windows is None else windows[name]
-        # torch's memory, not numpy's: its alignment is always the same, and with it
-        # the rounding of the matrix products that read it.
-        time_first = torch.empty(window, len(X), block.n_features)
-        block.gather(time_first.numpy())
-        sequences[name] = time_first.transpose(0, 1)
-        lengths[name] = torch.from_numpy(steps.clip(max=window))
+    for name, time_first, steps in padded_steps(X, windows, _empty):
+        sequences[name] = torch.from_numpy(time_first).transpose(0, 1)
+        lengths[name] = torch.from_numpy(steps)
     return {"sequences": sequences, "lengths": lengths}
+
+
+def _empty(shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    # torch's memory, not numpy's: its alignment is always the same, and with it the
+    # rounding of the matrix products that read it.
+    return np.asarray(torch.empty(shape).numpy())
 
 
 def split_batch(batch: Any, n_parts: int) -> list[tuple[Batch, torch.Tensor]]:
@@ -233,26 +232,7 @@ class BatchIterator:
         if self.seed is None:
             return _cut(np.arange(len(self.dataset)), self.batch_size)
         rng = np.random.default_rng([self.seed, epoch])
-        return _shuffled(_total_steps(self.dataset.X), self.batch_size, rng)
-
-
-def _total_steps(X: MultimodalArray) -> NDArray[np.int64]:
-    return np.asarray(np.sum([X.lengths(name) for name in X.modalities], axis=0))
-
-
-def rows_by_length(X: MultimodalArray) -> NDArray[np.intp]:
-    """Rows from the shortest utterance to the longest, ties in their order.
-
-    Parameters
-    ----------
-    X : MultimodalArray
-        Utterances.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-    """
-    return np.argsort(_total_steps(X), kind="stable")
+        return _shuffled(total_steps(self.dataset.X), self.batch_size, rng)
 
 
 def _cut(rows: NDArray[np.intp], size: int) -> list[NDArray[np.intp]]:

@@ -17,6 +17,7 @@ from torch import nn
 from .batching import MultimodalDataset
 from .labels.space import LabelSpace
 from .model_selection import thresholds_after_fit
+from .multimodal.array import MultimodalArray
 from .persistence import model_file as persistence
 from .predictor import EmotionPredictor
 from .serving.onnx_graph import export_onnx
@@ -36,7 +37,14 @@ class FittedMultimodalClassifier(EmotionPredictor):
     def _make_module(self, n_features: Mapping[str, int], space: LabelSpace) -> nn.Module:
         """The network; `space` has vectors where words were found for the labels."""
 
-    def _forward(self, dataset: MultimodalDataset) -> NDArray[np.float32]:
+    def _dataset(
+        self, X: MultimodalArray, y: NDArray[Any] | None, windows: Mapping[str, int] | None
+    ) -> MultimodalDataset:
+        zero = self.handle_nonfinite == "zero"
+        return MultimodalDataset(X, y, windows, zero_nonfinite=zero)
+
+    def _forward(self, X: MultimodalArray) -> NDArray[np.float32]:
+        dataset = self._dataset(X, None, self._n_steps)
         return np.asarray(self.net_.forward(dataset).numpy(), dtype=np.float32)
 
     def _set_rows(self, rows: NDArray[np.float32]) -> None:

@@ -15,10 +15,10 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ._label_columns import align_to_model, checked_weights, zero_one
-from .batching import MultimodalDataset, rows_by_length
 from .labels.space import label_recipes
 from .model_selection import thresholds_after_fit
 from .multimodal.array import MultimodalArray
+from .padding import rows_by_length
 from .validation import (
     check_aligned,
     check_all_present,
@@ -63,8 +63,8 @@ class EmotionPredictor(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
         check_is_fitted(self)
 
     @abstractmethod
-    def _forward(self, dataset: MultimodalDataset) -> NDArray[np.float32]:
-        """Logits of utterances, in their order."""
+    def _forward(self, X: MultimodalArray) -> NDArray[np.float32]:
+        """Logits of checked utterances, in their order."""
 
     @abstractmethod
     def _set_rows(self, rows: NDArray[np.float32]) -> None:
@@ -298,20 +298,14 @@ class EmotionPredictor(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
         self._check_fitted()
         return self._run(self._checked(X, reset=False))
 
-    def _dataset(
-        self, X: MultimodalArray, y: NDArray[Any] | None, windows: Mapping[str, int] | None
-    ) -> MultimodalDataset:
-        zero = self.handle_nonfinite == "zero"
-        return MultimodalDataset(X, y, windows, zero_nonfinite=zero)
-
     def _run(self, X: MultimodalArray) -> NDArray[np.float32]:
         """Logits of checked utterances, computed from the shortest to the longest."""
         self._prepare_prediction(X)
         self._warn_of_cut(X)
         if len(X) == 1:
-            return self._forward(self._dataset(X, None, self._n_steps))
+            return self._forward(X)
         order = rows_by_length(X)
-        sorted_logits = self._forward(self._dataset(X[order], None, self._n_steps))
+        sorted_logits = self._forward(X[order])
         logits = np.empty_like(sorted_logits)
         logits[order] = sorted_logits
         return logits

@@ -8,9 +8,9 @@ from sk_mer.batching import (
     MultimodalDataset,
     as_it_is,
     gather_batch,
-    rows_by_length,
     split_batch,
 )
+from sk_mer.padding import rows_by_length
 
 
 @pytest.fixture

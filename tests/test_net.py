@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader
 from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier
 from sk_mer.batching import MultimodalDataset
 from sk_mer.engine import training
+from sk_mer.engine.build import make_net
 from sk_mer.engine.casts import cast_weights
-from sk_mer.engine.net import GradientClipping, make_net
+from sk_mer.engine.net import GradientClipping
 from sk_mer.metrics import weighted_accuracies
 from sk_mer.models.layers.head import recurrent
 from sk_mer.models.mte import MTEModule

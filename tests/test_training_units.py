@@ -16,7 +16,7 @@ from torch import nn
 from sk_mer import MultimodalArray
 from sk_mer.batching import MultimodalDataset
 from sk_mer.engine import training
-from sk_mer.engine.net import RANK
+from sk_mer.engine.build import RANK
 from sk_mer.engine.training import (
     EpochProgress,
     ValidationWeightedAccuracy,

@@ -16,7 +16,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state
 from torch import nn
 
-from ..engine.net import prediction_net
+from ..engine.build import prediction_net
 from ..engine.training import (
     check_pos_weight,
     forked_seed,

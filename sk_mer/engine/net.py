@@ -1,8 +1,7 @@
-"""The skorch net: steps in parts that fit the cache, autocast, replaceable iterators."""
+"""The skorch net: steps in parts that fit the cache, autocast, clipping."""
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -15,16 +14,12 @@ from skorch.callbacks import Callback
 from skorch.dataset import unpack_data
 from torch import Tensor, nn
 
-from ..batching import BatchIterator, as_it_is, split_batch
+from ..batching import split_batch
 from .casts import casts_kept
 from .threads import cores_for_parts, n_cores, n_parts, own_random_stream, run_together
 
-__all__ = ["RANK", "GradientClipping", "MultimodalNet", "make_net", "prediction_net"]
+__all__ = ["GradientClipping", "MultimodalNet"]
 
-# What epochs are compared by; see training.py.
-RANK = "valid_rank"
-# Rows that are predicted at a time, at least.
-_PREDICTION_ROWS = 512
 # Whether a loss is a mean over rows that parts of a batch can add up to.
 _PLAIN_MEANS = (nn.BCEWithLogitsLoss, nn.CrossEntropyLoss)
 
@@ -198,117 +193,3 @@ class GradientClipping(Callback):  # type: ignore[misc]
         if norm > self.max_norm:
             for weight in weights:
                 weight.grad.mul_(self.max_norm / (norm + 1e-6))
-
-
-def make_net(
-    estimator: Any, module: nn.Module, *, accelerated: bool = True, **arguments: Any
-) -> NeuralNet:
-    """A net with the estimator's settings; `net_params` have the last word.
-
-    All but a `criterion` among the arguments, which was made with regard to them.
-
-    Parameters
-    ----------
-    estimator : BaseMultimodalClassifier
-        Whose parameters to follow.
-    module : Module
-        What to train or to predict with.
-    accelerated : bool, default=True
-        Whether an ``accelerator`` in `net_params` takes part.
-    **arguments
-        Of the net; ``seed`` goes to a training iterator that takes one.
-
-    Returns
-    -------
-    NeuralNet
-        Not initialized.
-    """
-    seed = arguments.pop("seed", None)
-    own: dict[str, Any] = {
-        "criterion": nn.BCEWithLogitsLoss(),
-        "optimizer": torch.optim.Adam,
-        "lr": estimator.lr,
-        "max_epochs": estimator.max_epochs,
-        "batch_size": estimator.batch_size,
-        "iterator_train": BatchIterator,
-        "iterator_valid": BatchIterator,
-        "iterator_valid__batch_size": max(estimator.batch_size, _PREDICTION_ROWS),
-        "device": estimator.device,
-        "precision": estimator.precision,
-        "verbose": estimator.verbose,
-        "callbacks__print_log__keys_ignored": [RANK],
-        **arguments,
-    }
-    given = {
-        name: value
-        for name, value in (estimator.net_params or {}).items()
-        if "criterion" not in arguments or name.partition("__")[0] != "criterion"
-    }
-    if not accelerated:
-        given.pop("accelerator", None)
-    callbacks = [*own.pop("callbacks", []), *_named(given.pop("callbacks", None) or [])]
-    settings = {**own, **given}
-    settings = {
-        **_optimizer_settings(settings),
-        **_iterator_settings(settings["iterator_train"], "iterator_train", seed),
-        **_iterator_settings(settings["iterator_valid"], "iterator_valid", None),
-        **settings,
-    }
-    if "accelerator" in settings:
-        from .accelerated import AcceleratedNet
-
-        return AcceleratedNet(module, **{**settings, "device": None}, callbacks=callbacks)
-    return MultimodalNet(module, **settings, callbacks=callbacks)
-
-
-def _optimizer_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """One kernel for Adam's whole step, where torch has it."""
-    kind = torch.device(settings["device"] or "cpu").type
-    fused = settings["optimizer"] is torch.optim.Adam and kind in ("cpu", "cuda")
-    chosen = {"optimizer__foreach", "optimizer__differentiable"} & set(settings)
-    return {"optimizer__fused": True} if fused and not chosen else {}
-
-
-def _iterator_settings(iterator: Any, name: str, seed: int | None) -> dict[str, Any]:
-    """A seed for iterators that take one; our way of joining items for a DataLoader."""
-    if isinstance(iterator, type) and issubclass(iterator, torch.utils.data.DataLoader):
-        return {f"{name}__collate_fn": as_it_is}
-    if seed is not None and "seed" in inspect.signature(iterator).parameters:
-        return {f"{name}__seed": seed}
-    return {}
-
-
-def _named(callbacks: Any) -> list[Any]:
-    return list(callbacks.items()) if isinstance(callbacks, Mapping) else list(callbacks)
-
-
-def prediction_net(estimator: Any, module: nn.Module) -> NeuralNet:
-    """A net around a module whose weights are already there.
-
-    Parameters
-    ----------
-    estimator : BaseMultimodalClassifier
-        Whose parameters to follow.
-    module : Module
-        With its weights.
-
-    Returns
-    -------
-    NeuralNet
-        Trimmed for prediction.
-    """
-    net = make_net(estimator, module, accelerated=False).initialize()
-    trim_net(net)
-    return net
-
-
-def trim_net(net: NeuralNet) -> None:
-    """Leave what prediction needs; the module, held twice, would be saved twice.
-
-    Parameters
-    ----------
-    net : NeuralNet
-        Changed in place.
-    """
-    net.trim_for_prediction()
-    net.module = type(net.module_)

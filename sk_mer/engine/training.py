@@ -22,7 +22,8 @@ from torch import nn
 from ..batching import MultimodalDataset
 from ..metrics import weighted_accuracies
 from ..validation import check_names, to_indicators
-from .net import RANK, GradientClipping, MultimodalNet, make_net, prediction_net, trim_net
+from .build import RANK, make_net, prediction_net, trim_net
+from .net import GradientClipping, MultimodalNet
 from .threads import ProcessLock
 
 __all__ = ["train_net"]

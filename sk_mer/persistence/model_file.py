@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from .._declared import BadValue, check_count, damaged, expect
 from .._regular_files import refuse_special_file
 from ..continual.memory import EpisodicMemory
-from ..engine.net import prediction_net
+from ..engine.build import prediction_net
 from ..engine.training import check_device, check_precision
 from ..labels.space import is_keyed_vectors
 from .model_header import (

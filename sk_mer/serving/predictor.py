@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from .._declared import damaged, expect
 from .._optional import import_optional
 from .._regular_files import refuse_special_file
-from ..batching import Batch, BatchIterator, MultimodalDataset
 from ..labels.space import vectors_of
+from ..multimodal.array import MultimodalArray
+from ..padding import padded_steps
 from ..predictor import EmotionPredictor
 from .onnx_format import BACKWARD_STEP, LABEL_ROWS, lengths_name, read_model
 
@@ -168,24 +169,24 @@ class OnnxEmotionPredictor(EmotionPredictor):
         found = vectors_of(source, recipes)
         return np.stack([found[name] for name in recipes])
 
-    def _forward(self, dataset: MultimodalDataset) -> NDArray[np.float32]:
-        batches = BatchIterator(dataset, _BATCH_ROWS)
-        logits = [self._answers(self._feed(inputs), len(y)) for inputs, y in batches]
-        return np.concatenate(logits)
+    def _forward(self, X: MultimodalArray) -> NDArray[np.float32]:
+        starts = range(0, len(X), _BATCH_ROWS)
+        return np.concatenate([self._batch(X[i : i + _BATCH_ROWS]) for i in starts])
 
-    def _feed(self, inputs: Batch) -> dict[str, NDArray[Any]]:
-        """Named arrays for the session; a modality that is absent has length 0."""
-        sequences, lengths = inputs["sequences"], inputs["lengths"]
-        n = len(next(iter(lengths.values())))
+    def _batch(self, X: MultimodalArray) -> NDArray[np.float32]:
+        """Logits of a few utterances; a modality that is absent has length 0."""
+        n = len(X)
         feed: dict[str, NDArray[Any]] = {LABEL_ROWS: self._rows}
         for name, n_features in self.n_features_.items():
-            if name in sequences and sequences[name].shape[1]:
-                feed[name] = np.ascontiguousarray(sequences[name].numpy())
-                feed[lengths_name(name)] = lengths[name].numpy()
-            else:
-                feed[name] = np.zeros((n, 1, n_features), dtype=np.float32)
-                feed[lengths_name(name)] = np.zeros(n, dtype=np.int64)
-        return feed
+            feed[name] = np.zeros((n, 1, n_features), dtype=np.float32)
+            feed[lengths_name(name)] = np.zeros(n, dtype=np.int64)
+        for name, steps, lengths in padded_steps(X, self._n_steps):
+            if len(steps):
+                feed[name] = np.ascontiguousarray(steps.transpose(1, 0, 2))
+                feed[lengths_name(name)] = lengths
+                if self.handle_nonfinite == "zero":
+                    np.nan_to_num(feed[name], copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        return self._answers(feed, n)
 
 
 @contextmanager
