@@ -1,6 +1,6 @@
 """Tens of thousands of damaged files: the readers refuse them, run nothing and stay small.
 
-make fuzz                                       # 2,700 of each layout, 15,000 programs
+make fuzz                                       # 2,600 of each kind, 14,000 programs
 python tests/fuzz_readers.py --examples 100     # fewer
 """
 
@@ -19,27 +19,35 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from sk_mer.datasets import add_emotion_labels, load_emotion_labels, load_multimodal
+from sk_mer import MTEClassifier, load
+from sk_mer.datasets import (
+    add_emotion_labels,
+    load_emotion_labels,
+    load_multimodal,
+    make_multimodal_emotions,
+)
 from sk_mer.datasets._content_files import read_content, write_content
 from sk_mer.datasets._limited_reader import limit_this_process
 from sk_mer.datasets._pickle_values import content_limit
 from sk_mer.datasets._safe_pickle import read_pickle
-from tests import hostile_files, layouts
+from tests import hostile_files, hostile_headers, layouts
 from tests.pickle_grammar import PROGRAMS
 
 SIZES = {"text": 4, "audio": 5, "vision": 2}
 COUNTS = {"train": 3, "valid": 2, "test": 2}
 # What any reader takes, tables of pandas included; a damaged file is a few kilobytes.
 ALLOWANCE = 2_000_000
+MODEL_ALLOWANCE = 30_000_000
 SECONDS = 60
 # Of the one process that reads all files: as much again as a laptop has, and an hour.
 MEMORY, WORK, WRITTEN = 16 << 30, 3600, 1 << 28
-PROGRAMS_FOR_EACH_EXAMPLE = 15_000 / 2_700
+PROGRAMS_FOR_EACH_EXAMPLE = 14_000 / 2_600
 FORBIDDEN = (
     "os.system",
     "os.exec",
@@ -230,6 +238,19 @@ def fuzz_programs(folder: Path, watch: Watch, n: int) -> None:
     one_program()
 
 
+def fuzz_models(folder: Path, watch: Watch, n: int) -> None:
+    """Saved models whose headers say something else in a few places."""
+    data = make_multimodal_emotions(60, random_state=0)
+    model = MTEClassifier(hidden_sizes=4, num_layers=1, max_epochs=1, random_state=0)
+    model.fit(data.X, data.y[data.seen]).save(folder / "model")
+    header, tensors = hostile_headers.read_model(folder / "model")
+    rng = np.random.default_rng(0)
+    for _ in range(n):
+        changed = hostile_headers.altered(header, rng)
+        path = hostile_headers.write_model(folder / "altered", changed, tensors)
+        watch.read(lambda path=path: load(path).predict(data.X[:3]), MODEL_ALLOWANCE)
+
+
 def read_hostile(folder: Path, watch: Watch) -> None:
     """One file of each known family."""
     for path in hostile_files.write_all(folder).values():
@@ -240,7 +261,7 @@ def read_hostile(folder: Path, watch: Watch) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--examples", type=int, default=2700, help="files of each layout")
+    parser.add_argument("--examples", type=int, default=2600, help="files of each kind")
     n = parser.parse_args().examples
     folder = Path(tempfile.mkdtemp())
     watch = Watch()
@@ -260,10 +281,12 @@ def main() -> None:
     for name, (path, target) in places.items():
         fuzz_layout(path, target, watch, known, n)
         report(name)
-    for name in ("programs", "hostile"):
+    for name in ("programs", "models", "hostile"):
         (folder / name).mkdir()
     fuzz_programs(folder / "programs", watch, round(n * PROGRAMS_FOR_EACH_EXAMPLE))
     report("programs")
+    fuzz_models(folder / "models", watch, n)
+    report("saved models")
     read_hostile(folder / "hostile", watch)
     report("known families")
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
