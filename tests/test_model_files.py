@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 import sk_mer
 from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier
 from sk_mer import models as systems
-from sk_mer.persistence.model_file.model_header import FITTED
+from sk_mer.persistence.model_header import FITTED
 
 from . import hostile_headers
 from .conftest import TINY, tiny_fit

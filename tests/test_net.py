@@ -21,7 +21,7 @@ from sk_mer.engine.build import make_net
 from sk_mer.engine.casts import cast_weights
 from sk_mer.engine.net import GradientClipping
 from sk_mer.metrics import weighted_accuracies
-from sk_mer.models.layers.head import recurrent
+from sk_mer.models.layers import recurrent
 from sk_mer.models.mte import MTEModule
 
 from .conftest import SMALL

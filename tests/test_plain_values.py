@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sk_mer._declared import check_names
-from sk_mer.persistence.model_file.plain_values import PlainReader, PlainWriter
+from sk_mer.persistence.plain_values import PlainReader, PlainWriter
 
 
 def there_and_back(value):

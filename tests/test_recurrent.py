@@ -23,8 +23,8 @@ from sk_mer.engine.threads import (
     random_stream,
     run_together,
 )
-from sk_mer.models.layers.head import recurrent
-from sk_mer.models.layers.head.head import dropout
+from sk_mer.models.layers import recurrent
+from sk_mer.models.layers.head import dropout
 from sk_mer.models.layers.recurrent import LastStepBiLSTM, has_fast_kernel
 
 LAYERS = pytest.mark.parametrize("num_layers", [1, 2, 3])
