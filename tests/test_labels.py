@@ -325,7 +325,7 @@ def test_values_beyond_float32_are_no_vector(tmp_path):
 
 
 def test_near_words_of_a_hostile_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("sk_mer.labels._MOST_NEAR", 3)
+    monkeypatch.setattr("sk_mer.labels.space._MOST_NEAR", 3)
     path = tmp_path / "v.txt"
     path.write_text("".join(f"sad{k % 50} 1\n" for k in range(1000)))
     with pytest.raises(ValueError, match=r"'sad' \(near: sad0, sad1, sad2\)"):
