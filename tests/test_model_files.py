@@ -16,7 +16,7 @@ from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier
 from sk_mer import models as systems
 from sk_mer.persistence.model_header import FITTED
 
-from . import hostile_headers
+from . import hostile_headers, points_to
 from .conftest import TINY, tiny_fit
 from .hostile_headers import params
 
@@ -52,7 +52,8 @@ def test_no_named_file_is_opened(load_changed, tiny, kv):
     )
     with pytest.warns(UserWarning, match=message) as caught:
         model = load_changed(name_a_file)
-    assert [os.path.basename(w.filename) for w in caught] == ["conftest.py"]  # its caller
+    assert len(caught) == 1
+    assert points_to(caught[0], "conftest.py")  # its caller
     assert model.label_vectors == {}
     assert model.predict(tiny.X[:2]).shape == (2, 6)
     with pytest.raises(ValueError, match="No vector for 'proud'"):
