@@ -247,6 +247,12 @@ class TestBfloat16:
         mte.set_labels([*emotions.unseen, emotions.seen[2]])
         np.testing.assert_array_equal(mte.predict_proba(emotions.X)[:, -1], before[:, 2])
 
+    def test_scores_of_modalities_add_up(self, emotions, mte, y):
+        mte.set_params(precision="bf16").fit(emotions.X, y)
+        total = sum(mte.modality_scores(emotions.X).values())
+        z = mte.decision_function(emotions.X)
+        np.testing.assert_allclose(total, z, rtol=1e-5, atol=1e-6)
+
     def test_saved_and_loaded_without_units_for_it(
         self, emotions, mte, y, tmp_path, monkeypatch
     ):

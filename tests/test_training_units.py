@@ -548,3 +548,28 @@ def test_whole_epochs_are_those_with_training_batches():
         history.new_epoch()
     history[0]["train_batch_count"] = 3
     assert whole_epochs(history) == [history[0]]
+
+
+class TestGivenCriterion:
+    own = nn.BCEWithLogitsLoss(pos_weight=torch.tensor([2.0, 3.0]))
+
+    def test_default(self):
+        assert training.given_criterion(None, self.own) is self.own
+        assert training.given_criterion({"lr": 0.1}, self.own) is self.own
+
+    def test_arguments_alone_are_for_the_default_and_its_weights(self):
+        found = training.given_criterion({"criterion__reduction": "sum"}, self.own)
+        assert type(found) is nn.BCEWithLogitsLoss
+        assert found.reduction == "sum"
+        assert found.pos_weight.tolist() == [2.0, 3.0]
+        other = torch.tensor([5.0, 5.0])
+        found = training.given_criterion({"criterion__pos_weight": other}, self.own)
+        assert found.pos_weight.tolist() == [5.0, 5.0]
+
+    def test_a_loss_of_ones_own(self):
+        given = {"criterion": nn.MultiLabelSoftMarginLoss, "criterion__reduction": "sum"}
+        found = training.given_criterion(given, self.own)
+        assert type(found) is nn.MultiLabelSoftMarginLoss
+        assert found.reduction == "sum"
+        made = nn.MultiLabelSoftMarginLoss()
+        assert training.given_criterion({"criterion": made}, self.own) is made

@@ -47,8 +47,9 @@ class AcceleratedNet(AccelerateMixin, MultimodalNet):  # type: ignore[misc]
         module: nn.Module = self.module_.cpu()
         return module
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        return nullcontext()  # that of the accelerator
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Nothing: the accelerator has its own."""
+        return nullcontext()
 
     @property
     def _divides(self) -> bool:

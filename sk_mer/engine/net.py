@@ -47,7 +47,8 @@ class MultimodalNet(NeuralNet):
         super().__init__(*args, **kwargs)
         self.precision = precision
 
-    def _autocast(self) -> AbstractContextManager[Any]:
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The precision that was asked for, as a context of torch."""
         if self.precision == "fp32":
             return nullcontext()
         kind = torch.device(self.device or "cpu").type
@@ -55,7 +56,7 @@ class MultimodalNet(NeuralNet):
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
         """The module's answer, under autocast where that was asked for."""
-        with self._autocast():
+        with self.autocast():
             return super().infer(x, **fit_params)
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:

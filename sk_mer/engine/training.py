@@ -330,7 +330,10 @@ def check_pos_weight(pos_weight: Any, names: Sequence[Any]) -> None:
 
 
 def given_criterion(net_params: Mapping[str, Any] | None, default: nn.Module) -> nn.Module:
-    """The loss that `net_params` ask for, made as skorch makes it, or the default."""
+    """The loss that `net_params` ask for, made as skorch makes it, or the default.
+
+    Arguments without a loss are for the default, which keeps its weights.
+    """
     given, prefix = net_params or {}, "criterion__"
     wanted = given.get("criterion", default)
     arguments = {
@@ -338,6 +341,8 @@ def given_criterion(net_params: Mapping[str, Any] | None, default: nn.Module) ->
         for name, value in given.items()
         if name.startswith(prefix)
     }
+    if arguments and wanted is default:
+        arguments = {**dict(default.named_buffers()), **arguments}
     if isinstance(wanted, nn.Module) and not arguments:
         return wanted
     make = type(wanted) if isinstance(wanted, nn.Module) else wanted

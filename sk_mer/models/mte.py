@@ -500,7 +500,7 @@ class MTEClassifier(BaseMultimodalClassifier):
         parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in data.modalities}
         iterator = self.net_.get_iterator(self._dataset(data, None, self._n_steps))
         for inputs, _ in iterator:
-            with torch.no_grad():
+            with torch.no_grad(), self.net_.autocast():
                 scores = self.net_.module_.contributions(**_to(inputs, self.net_.device))
             for name, score in scores.items():
                 parts[name].append(score.cpu().numpy())
