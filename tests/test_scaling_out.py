@@ -3,15 +3,18 @@
 import subprocess
 import sys
 import textwrap
+import warnings
 
 import joblib
 import numpy as np
 import pytest
 import torch
+from joblib.externals.loky import get_reusable_executor
 from sklearn.model_selection import GridSearchCV
 
 from sk_mer import MTEClassifier, MultimodalArray
 from sk_mer.engine.threads import cores_for_parts, n_cores
+from sk_mer.feature_extraction import ActionUnitSequences
 
 
 def search(mte, **settings):
@@ -139,3 +142,16 @@ def test_processes_need_a_seed(emotions, mte):
     mte.set_params(random_state=None, net_params={"accelerator": Two()})
     with pytest.raises(ValueError, match="must draw the same validation rows"):
         mte.fit(emotions.X, emotions.y[emotions.seen])
+
+
+def test_workers_that_read_files_first(tmp_path, emotions, mte, y):
+    """joblib would take a worker that loads torch after its first task for a leak."""
+    (tmp_path / "faces.csv").write_text("AU01_r,AU02_r\n1,2\n3,4\n")
+    files = [tmp_path / "faces.csv"] * 4
+    get_reusable_executor().shutdown()
+    ActionUnitSequences(n_jobs=2).fit_transform(files)
+    mte.set_params(label_vectors=None)
+    with warnings.catch_warnings(record=True) as said:  # as an error it would hang joblib
+        warnings.simplefilter("always")
+        search(mte, n_jobs=2).fit(emotions.X, y)
+    assert not [w for w in said if "worker stopped" in str(w.message)]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from abc import ABCMeta, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -129,8 +131,11 @@ class FileSequences(  # type: ignore[call-arg]
     def _read_all(self, paths: Sequence[Path | None]) -> Sequences:
         read = joblib.Memory(self.memory, verbose=0).cache(_read_one)
         settings = self._settings()
+        trains = "torch" in sys.modules
         tasks = [
-            joblib.delayed(read)(self._reader(), str(path), _stamp(path), settings)
+            joblib.delayed(_in_worker)(
+                trains, read, self._reader(), str(path), _stamp(path), settings
+            )
             for path in paths
             if path is not None
         ]
@@ -185,6 +190,17 @@ def _stamp(path: Path | None) -> tuple[int, int]:
         return 0, 0
     found = path.stat()
     return found.st_size, found.st_mtime_ns
+
+
+def _in_worker(trains: bool, read: Callable[..., Any], *arguments: Any) -> Any:
+    """Read a file, in a process that has torch where the one that asks has it.
+
+    joblib keeps its workers, and ends one that grows by as much as torch takes after its
+    first task, as if it leaked memory: a search that follows would meet that.
+    """
+    if trains:
+        import_module("sk_mer.models")
+    return read(*arguments)
 
 
 def _read_one(
