@@ -302,7 +302,8 @@ def check_targets(y: Any, labels: Any = None, n_samples: int | None = None) -> T
     y : array-like of shape (n,), (n, n_labels) or DataFrame
         Columns of 0 and 1, or one class a row.
     labels : sequence, mapping or None
-        Names of the columns, or what the names stand for.
+        Names of the columns, of which a list may leave some out; or what some of the
+        names stand for.
     n_samples : int, optional
         Rows that X has.
 
@@ -325,12 +326,16 @@ def check_targets(y: Any, labels: Any = None, n_samples: int | None = None) -> T
             "numbers of samples."
         )
     names = None if labels is None else list(label_recipes(labels))
+    defined = isinstance(labels, Mapping)
     if array.ndim == 2 and (array.shape[1] > 1 or names or hasattr(y, "columns")):
-        return _multilabel(y, array, names)
-    return _multiclass(array, names)
+        return _multilabel(y, array, names, defined)
+    return _multiclass(array, names, defined)
 
 
-def _multilabel(y: Any, array: NDArray[Any], names: list[Any] | None) -> Targets:
+def _multilabel(
+    y: Any, array: NDArray[Any], names: list[Any] | None, defined: bool
+) -> Targets:
+    """Columns of labels; a list of names selects among them, definitions do not."""
     if hasattr(y, "columns"):
         columns = list(y.columns)
         check_unique(columns)
@@ -341,6 +346,7 @@ def _multilabel(y: Any, array: NDArray[Any], names: list[Any] | None) -> Targets
                     f"labels name {quoted(absent)}, but the columns of y "
                     f"are {quoted(columns)}."
                 )
+            names = columns if defined else names
             array = np.asarray(y[names])
         names = names or columns
     if names is not None and len(names) != array.shape[1]:
@@ -381,7 +387,7 @@ def refuse_constant(indicators: NDArray[np.bool_], names: Sequence[Any]) -> None
             )
 
 
-def _multiclass(array: NDArray[Any], names: list[Any] | None) -> Targets:
+def _multiclass(array: NDArray[Any], names: list[Any] | None, defined: bool) -> Targets:
     values = column_or_1d(array, warn=True)
     if values.dtype.kind == "f":
         assert_all_finite(values, input_name="y")
@@ -392,7 +398,8 @@ def _multiclass(array: NDArray[Any], names: list[Any] | None) -> Targets:
             f"y has only one class, {classes.tolist()[0]!r}; expected at least two."
         )
     present = classes.tolist()
-    if names is not None and set(names) != set(present):
+    fits = names is None or set(names) == set(present)
+    if not fits and not (defined and set(names or ()) < set(present)):
         raise ValueError(
             f"labels are {names}, but the classes in y are {present}; name exactly those."
         )

@@ -1,5 +1,8 @@
 """MTE: the paper's equations, zero-shot, missing modalities, looking inside."""
 
+import ast
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -208,7 +211,7 @@ class TestZeroShot:
     def test_labels_that_are_their_own_vectors(self, emotions):
         vectors = {name: emotions.label_vectors[name] for name in emotions.seen}
         model = MTEClassifier(labels=vectors, hidden_sizes=(8, 8, 8), **SMALL)
-        model.fit(emotions.X, emotions.y)
+        model.fit(emotions.X, emotions.y[emotions.seen])
         assert model.labels_ == emotions.seen
         model.set_labels({"excited": emotions.label_vectors["excited"]})
 
@@ -227,6 +230,32 @@ class TestZeroShot:
         )
         mean = (emotions.label_vectors["happy"] + emotions.label_vectors["excited"]) / 2
         np.testing.assert_allclose(model.label_embeddings("text")[0], mean, rtol=1e-6)
+        # What is defined for one name leaves the others in.
+        model.set_params(labels={"bliss": ["happy", "excited"]}).fit(emotions.X, y)
+        assert model.labels_ == ["bliss", "sad"]
+
+    def test_following_the_advice_for_a_missing_word(self, emotions):
+        y = emotions.y[emotions.seen].rename(columns={"happy": "HAPPY"})
+        model = MTEClassifier(
+            label_vectors=emotions.label_vectors, hidden_sizes=(8, 8, 8), **SMALL
+        )
+        with pytest.raises(
+            ValueError, match=r"as in labels=\{'HAPPY': \['happy'\]\},"
+        ) as said:
+            model.fit(emotions.X, y)
+        advice = ast.literal_eval(re.search(r"labels=(\{.*?\})", str(said.value))[1])
+        model.set_params(labels=advice).fit(emotions.X, y)
+        assert model.labels_ == list(y.columns)
+        classes = y.idxmax(axis=1).to_numpy()
+        assert model.fit(emotions.X, classes).labels_ == sorted(set(classes))
+
+    def test_definitions_of_names_that_are_not_there(self, emotions, mte):
+        mte.set_params(labels={"happpy": "happy"})
+        y = emotions.y[emotions.seen]
+        with pytest.raises(ValueError, match=r"labels name 'happpy', but the columns of y"):
+            mte.fit(emotions.X, y)
+        with pytest.raises(ValueError, match=r"labels are \['happpy'\], but the classes"):
+            mte.fit(emotions.X, y.idxmax(axis=1).to_numpy())
 
 
 class TestMissingModalities:

@@ -286,9 +286,10 @@ def _missing_words(source: Any, missing: Sequence[Any]) -> str:
         f"{word!r} (near: {', '.join(near[word])})" if near.get(word) else repr(word)
         for word in missing
     ]
+    literal = {word: near[word][:1] if near.get(word) else ["..."] for word in missing}
     return (
-        f"No vector for {', '.join(parts)}; say which present words stand for such a "
-        "label, as in labels={'calm': ['peaceful', 'relaxed']}."
+        f"No vector for {', '.join(parts)}; say which words of the source stand for such a "
+        f"label, as in labels={literal!r}, or set_labels with that and the other labels."
     )
 
 

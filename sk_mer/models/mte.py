@@ -164,8 +164,9 @@ class MTEClassifier(BaseMultimodalClassifier):
     Parameters
     ----------
     labels : sequence, mapping or None, default=None
-        Names of the columns of `y`; those of a DataFrame by default. A mapping says
-        which word, words (averaged) or vector a name stands for.
+        Names of the columns of `y`; those of a DataFrame by default, of which a list
+        may leave some out. A mapping says which word, words (averaged) or vector some
+        of the names stand for, and leaves none out.
     label_vectors : path, KeyedVectors, mapping, array-like or None, default=None
         Where the vectors of the labels come from; see
         :func:`~sk_mer.load_label_vectors`. With None the model learns a vector for
