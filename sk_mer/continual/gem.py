@@ -68,7 +68,7 @@ def dual_weights(
     Examples
     --------
     >>> import numpy as np
-    >>> from sk_mer.continual import dual_weights
+    >>> from sk_mer.continual.gem import dual_weights
     >>> dual_weights(np.array([[4.0]]), np.array([-2.0]), 0.0, ridge=0.0).tolist()
     [0.5]
     """
@@ -137,7 +137,7 @@ def project_gradient(
     Examples
     --------
     >>> import torch
-    >>> from sk_mer.continual import project_gradient
+    >>> from sk_mer.continual.gem import project_gradient
     >>> g, m = torch.tensor([1.0, -1.0]), torch.tensor([0.0, 1.0])
     >>> project_gradient(g, [m], ridge=0.0).gradient.tolist()
     [1.0, 0.0]

@@ -158,7 +158,7 @@ class PendingArray:
         if not isinstance(dtype, DType):
             raise ValueError("an array without a type is in it")
         if dtype.of_objects:
-            self.value = ObjectArray(shape, bool(fortran), data)
+            self.value = ObjectArray(shape, data)
         else:
             self.value = array_from(self.path, data, dtype.plain(), shape, bool(fortran))
 
@@ -170,23 +170,21 @@ class ObjectArray:
     ----------
     shape : tuple of int
         As declared.
-    fortran : bool
-        Whether the first axis varies fastest.
     items : list
-        In that order.
+        The last axis varies fastest; numpy writes it so for Fortran's order too.
     """
 
-    def __init__(self, shape: Any, fortran: bool, items: Any) -> None:
+    def __init__(self, shape: Any, items: Any) -> None:
         if not isinstance(items, list) or declared_count(shape) != len(items):
             raise ValueError("an array of objects comes without its list")
-        self.shape, self.order, self.items = tuple(shape), "F" if fortran else "C", items
+        self.shape, self.items = tuple(shape), items
 
     def filled(self, items: list[Any]) -> Any:
         """The array with these items."""
         values = np.empty(len(items), dtype=object)
         for i, item in enumerate(items):  # a slice would take lists apart
             values[i] = item
-        return values.reshape(self.shape, order=self.order)  # type: ignore[call-overload]
+        return values.reshape(self.shape)
 
 
 def array_from(
