@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
-from .labels.space import check_unique
+from .labels.space import check_unique, quoted
 
 __all__ = ["Pair", "align_to_model", "checked_weights", "indicators", "pair", "zero_one"]
 
@@ -165,7 +165,3 @@ def _in_order(
     if faults:
         raise ValueError(f"{what} {', and '.join(faults)}; {remedy}.")
     return np.asarray(y[list(names)])
-
-
-def quoted(names: Iterable[Any]) -> str:
-    return ", ".join(map(repr, names))

@@ -19,9 +19,8 @@ from ._label_columns import (
     column_names,
     is_zero_one,
     label_names,
-    quoted,
 )
-from .labels.space import unique
+from .labels.space import quoted, unique
 
 __all__ = ["LabelScorer"]
 

@@ -30,11 +30,11 @@ from .engine.training import (
     whole_epochs,
 )
 from .fitted import FittedMultimodalClassifier
-from .labels.space import LabelSpace, resolve_label_space
+from .labels.space import LabelSpace, quoted, resolve_label_space
 from .model_selection import given_thresholds, tune_thresholds, validation_split
 from .multimodal.array import MultimodalArray
 from .padding import rows_by_length
-from .validation import Targets, check_targets, nonfinite_counts, quoted, refuse_constant
+from .validation import Targets, check_targets, nonfinite_counts, refuse_constant
 
 __all__ = ["BaseMultimodalClassifier"]
 

@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ._label_columns import align_to_model, checked_weights, zero_one
-from .labels.space import label_recipes
+from .labels.space import label_recipes, quoted
 from .model_selection import thresholds_after_fit
 from .multimodal.array import MultimodalArray
 from .padding import rows_by_length
@@ -26,7 +26,6 @@ from .validation import (
     check_multimodal,
     check_no_empty_rows,
     modalities_as_in,
-    quoted,
 )
 
 __all__ = ["EmotionPredictor"]

@@ -14,7 +14,7 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from .labels.space import check_unique, label_recipes
+from .labels.space import check_unique, label_recipes, quoted
 from .multimodal.array import MultimodalArray
 
 __all__ = ["Targets", "check_multimodal", "check_targets", "resolve_hidden_sizes"]
@@ -229,11 +229,6 @@ def modalities_as_in(
                 f"X_val lacks the modality {name!r}, which X has; give it to X_val{remedy}."
             )
     return X_val.select(*X.modalities)
-
-
-def quoted(names: Iterable[Any]) -> str:
-    """Names for a sentence."""
-    return ", ".join(repr(name) for name in names)
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,11 @@ from ..engine.training import (
     make_criterion,
     whole_epochs,
 )
+from ..labels.space import quoted
 from ..metrics import label_auc_score, weighted_accuracies
 from ..model_selection import DEFAULT_THRESHOLD, thresholds_after_fit, tune_thresholds
 from ..multimodal.array import MultimodalArray
-from ..validation import Targets, quoted, to_indicators
+from ..validation import Targets, to_indicators
 from .gem import KnownLabelsLoss, MemoryStep, SourceStep
 from .memory import EpisodicMemory
 from .tasks import Task, refuse_other_classes

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..labels.space import label_recipes
-from ..validation import Targets, quoted
+from ..labels.space import label_recipes, quoted
+from ..validation import Targets
 
 __all__ = ["Task", "refuse_other_classes"]
 

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CHUNK_BYTES", "FileArray", "declared_count", "row_chunks"]
+__all__ = ["CHUNK_BYTES", "KINDS", "FileArray", "declared_count", "row_chunks"]
 
 CHUNK_BYTES = 1 << 24
+# Of types that files may hold: numbers and text, and no objects.
+KINDS = "biufSU"
 _MAX_DIMENSIONS, _MAX_SIDE = 32, 1 << 48
 # An array without values can declare any number of rows, and readers count rows.
 _MAX_EMPTY = 1 << 20

@@ -14,13 +14,12 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ._arrays import FileArray, declared_count
+from ._arrays import KINDS, FileArray, declared_count
 
 __all__ = ["read_content", "write_content"]
 
 _VALUES, _ARRAYS = "values.json", "arrays.bin"
 _ALIGNMENT = 16
-_KINDS = "biufSU"
 
 
 def write_content(value: Any, folder: Path) -> None:
@@ -149,6 +148,6 @@ def _layout(
     """Type and number of values, which must lie within a file of so many bytes."""
     dtype, count = np.dtype(code), declared_count(shape)
     size = count * dtype.itemsize
-    if dtype.kind not in _KINDS or offset < 0 or offset + size > most:
+    if dtype.kind not in KINDS or offset < 0 or offset + size > most:
         raise ValueError(f"an array of {size} bytes at {offset} is beyond {most} bytes")
     return dtype, count

@@ -207,6 +207,11 @@ def checked_dataset(group: Any, name: str, path: Path) -> Any:
         raise ValueError(
             f"{path.name} has {found.dtype} values in {found.name}; expected numbers."
         )
+    _refuse_more_than_stored(found, path)
+    return found
+
+
+def _refuse_more_than_stored(found: Any, path: Path) -> None:
     stored = found.id.get_storage_size()
     most = stored * (MAX_EXPANSION if found.id.get_create_plist().get_nfilters() else 1)
     if declared_count(found.shape) * found.dtype.itemsize > most:
@@ -214,7 +219,6 @@ def checked_dataset(group: Any, name: str, path: Path) -> Any:
             f"{path.name} was refused: {found.name} declares shape {found.shape} over "
             f"{stored} bytes."
         )
-    return found
 
 
 def _dataset(group: Any, name: str, path: Path) -> Any:
@@ -259,7 +263,7 @@ def text_dataset(group: Any, name: str, path: Path) -> str:
     if text is None or found.shape is None or declared_count(found.shape) != 1:
         return ""
     if text.length is not None:
-        checked_dataset(group, name, path)
+        _refuse_more_than_stored(found, path)
     held = np.ravel(found[()])[0]
     return held.decode("utf-8", "replace") if isinstance(held, bytes) else str(held)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import FileArray, declared_count
+from ._arrays import KINDS, FileArray, declared_count
 
 __all__ = [
     "DType",
@@ -24,7 +24,6 @@ __all__ = [
     "text_of",
 ]
 
-_KINDS = "biufSU"
 _LONGEST_CODE = 32
 _LONGEST_QUOTE = 300
 _KEYS = (str, bytes, int, float, bool, type(None))
@@ -135,7 +134,7 @@ class DType:
     def plain(self) -> np.dtype[Any]:
         """The type in numpy's words."""
         dtype = np.dtype(self.code)
-        if dtype.kind not in _KINDS or dtype.names or dtype.subdtype:
+        if dtype.kind not in KINDS:  # records are of kind V
             raise UnsafeFileError(f"it holds an array of {self.code!r}; expected numbers")
         return dtype.newbyteorder(">") if self.order == ">" else dtype
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..labels.space import quoted
 from ..multimodal.array import MultimodalArray
-from ..validation import quoted
 
 __all__ = ["align_to_words"]
 

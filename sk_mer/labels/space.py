@@ -223,6 +223,11 @@ def check_unique(names: Iterable[Any]) -> None:
         )
 
 
+def quoted(names: Iterable[Any]) -> str:
+    """Names for a sentence."""
+    return ", ".join(map(repr, names))
+
+
 def unique(items: Iterable[Any]) -> list[Any]:
     """Items in order of first appearance."""
     return list(dict.fromkeys(items))

@@ -19,10 +19,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from ..base import BaseMultimodalClassifier
-from ..labels.space import LabelSpace, is_table, vectors_of
+from ..labels.space import LabelSpace, is_table, quoted, vectors_of
 from ..multimodal.array import MultimodalArray
 from ..serving.onnx_graph import OnnxGraph
-from ..validation import quoted, resolve_hidden_sizes
+from ..validation import resolve_hidden_sizes
 from .layers.head import full_precision, score_labels
 from .layers.recurrent import LastStepBiLSTM
 
