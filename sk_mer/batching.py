@@ -21,7 +21,7 @@ __all__ = [
     "split_batch",
 ]
 
-Batch = dict[str, dict[str, torch.Tensor]]
+Batch = dict[str, Any]
 
 # Batches in a window of shuffled rows that is then sorted by length: wide enough to
 # fill batches with like lengths, narrow enough that epochs stay random.
@@ -42,6 +42,8 @@ class MultimodalDataset(torch.utils.data.Dataset[Any]):
         longest utterance.
     zero_nonfinite : bool, default=False
         Whether NaN and infinite values become 0 in the batches.
+    sample_weight : ndarray of shape (n,), optional
+        Weight of each utterance, which then goes along as ``"sample_weight"``.
 
     Examples
     --------
@@ -58,11 +60,15 @@ class MultimodalDataset(torch.utils.data.Dataset[Any]):
         y: NDArray[Any] | None = None,
         windows: Mapping[str, int] | None = None,
         zero_nonfinite: bool = False,
+        *,
+        sample_weight: NDArray[Any] | None = None,
     ) -> None:
         self.X = X
         self.zero_nonfinite = zero_nonfinite
         self.y = np.zeros(len(X), dtype=np.float32) if y is None else y
         self.windows = windows
+        given = sample_weight is not None
+        self.sample_weight = np.asarray(sample_weight, np.float32) if given else None
 
     def __len__(self) -> int:
         return len(self.X)
@@ -85,7 +91,8 @@ class MultimodalDataset(torch.utils.data.Dataset[Any]):
         Returns
         -------
         tuple
-            Arguments of a module's ``forward`` and the targets.
+            Arguments of a module's ``forward``, with ``"sample_weight"``, float32
+            ``(n,)``, where there are weights; and the targets.
 
         Examples
         --------
@@ -101,6 +108,8 @@ class MultimodalDataset(torch.utils.data.Dataset[Any]):
         if self.zero_nonfinite:
             for steps in inputs["sequences"].values():
                 torch.nan_to_num_(steps, nan=0.0, posinf=0.0, neginf=0.0)
+        if self.sample_weight is not None:
+            inputs["sample_weight"] = torch.from_numpy(self.sample_weight[rows])
         return inputs, torch.from_numpy(self.y[rows])
 
 
@@ -168,7 +177,10 @@ def split_batch(batch: Any, n_parts: int) -> list[tuple[Batch, torch.Tensor]]:
             name: steps[rows, : int(lengths[name].max())]
             for name, steps in inputs["sequences"].items()
         }
-        parts.append(({"sequences": sequences, "lengths": lengths}, y[rows]))
+        part: Batch = {"sequences": sequences, "lengths": lengths}
+        if "sample_weight" in inputs:
+            part["sample_weight"] = inputs["sample_weight"][rows]
+        parts.append((part, y[rows]))
     return parts
 
 

@@ -157,3 +157,17 @@ def test_a_data_loader_gets_whole_batches(dataset):
         expected, targets = dataset.batch(np.arange(first, min(first + 30, 100)))
         torch.testing.assert_close(batch, expected)
         torch.testing.assert_close(y, targets)
+
+
+def test_weights_go_with_their_rows(dataset, rng):
+    weights = rng.uniform(size=100)
+    weighted = MultimodalDataset(dataset.X, dataset.y, sample_weight=weights)
+    for inputs, y in BatchIterator(weighted, 7, seed=3):
+        assert inputs["sample_weight"].dtype == torch.float32
+        expected = weights[y.numpy().astype(int)].astype(np.float32)
+        np.testing.assert_array_equal(inputs["sample_weight"], expected)
+        parts = split_batch((inputs, y), 3)
+        found = [part["sample_weight"] for part, _ in parts]
+        assert [len(part) for part in found] == [len(targets) for _, targets in parts]
+        np.testing.assert_array_equal(torch.cat(found), expected)
+    assert "sample_weight" not in dataset.batch(np.arange(3))[0]
