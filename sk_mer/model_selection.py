@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.model_selection import GroupShuffleSplit
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from sklearn.utils import _safe_indexing, check_random_state
 
 from ._label_columns import pair, zero_one
 from .metrics import weighted_accuracies
+from .multimodal._rows import numbered
 from .validation import check_names
 
 __all__ = ["few_shot_split", "tune_thresholds", "validation_split"]
@@ -26,12 +28,14 @@ def validation_split(
     fraction: float,
     rng: np.random.RandomState,
     groups: ArrayLike | None = None,
+    duplicates: ArrayLike | None = None,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Draw validation rows, stratified by label, or whole groups of rows.
 
     Labels are dealt out from the rarest to the most frequent, each in the wanted
     proportion and never all of its positives: a plain draw often leaves rare emotions
-    without a single validation row.
+    without a single validation row. Copies of a row never fall on both sides, where
+    they would reward learning by heart.
 
     Parameters
     ----------
@@ -43,6 +47,12 @@ def validation_split(
         Source of randomness.
     groups : array-like of shape (n,), optional
         Speaker, video or session of each row; groups are kept whole.
+    duplicates : array-like of shape (n,), optional
+        The same value for rows that are copies of each other, as
+        :func:`~sk_mer.multimodal.duplicate_groups` finds them. Groups that share such
+        rows are kept together. Where that ties more than half of the wanted groups to
+        too many others, groups are drawn one by one, and rows of validation groups that
+        training has too are left out.
 
     Returns
     -------
@@ -52,7 +62,8 @@ def validation_split(
     Raises
     ------
     ValueError
-        If `groups` has a wrong length or fewer than two values.
+        If `groups` or `duplicates` have a wrong length, `groups` fewer than two values,
+        or all rows are copies of one.
 
     Examples
     --------
@@ -64,25 +75,69 @@ def validation_split(
     (9, 3)
     """
     n = len(indicators)
-    if groups is not None:
-        return _group_split(n, fraction, rng, np.asarray(groups))
-    chosen = np.zeros(n, dtype=bool)
-    dealt = np.zeros(n, dtype=bool)
-    columns = [*np.argsort(indicators.sum(axis=0), kind="stable"), None]
+    copies = np.arange(n)
+    if duplicates is not None:
+        copies = numbered(_one_per_row("duplicates", duplicates, n))
+    if n > 1 and not copies.any():
+        raise ValueError(
+            f"All {n} utterances are copies of one, so none can be set aside for "
+            "validation; set validation_fraction=None."
+        )
+    if groups is None:
+        chosen = _stratified_draw(indicators, copies, fraction, rng)[copies]
+        return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+    return _group_split(_one_per_row("groups", groups, n), copies, fraction, rng)
+
+
+def _one_per_row(name: str, values: ArrayLike, n: int) -> NDArray[Any]:
+    given = np.asarray(values)
+    if given.shape != (n,):
+        raise ValueError(f"{name} has shape {given.shape}; expected ({n},).")
+    return given
+
+
+def _stratified_draw(
+    indicators: NDArray[np.bool_],
+    copies: NDArray[np.intp],
+    fraction: float,
+    rng: np.random.RandomState,
+) -> NDArray[np.bool_]:
+    """Which sets of copies are for validation; a set counts as many as it has rows."""
+    sizes = np.bincount(copies)
+    positives = np.zeros((len(sizes), indicators.shape[1]), dtype=np.intp)
+    np.add.at(positives, copies, indicators)
+    chosen = np.zeros(len(sizes), dtype=bool)
+    dealt = np.zeros(len(sizes), dtype=bool)
+    columns = [*np.argsort(positives.sum(axis=0), kind="stable"), None]
     for k in columns:
-        pool = ~dealt if k is None else indicators[:, k] & ~dealt
-        rows = rng.permutation(np.flatnonzero(pool))
-        wanted = _round_at_random(fraction * len(rows), rng)
+        pool = ~dealt if k is None else (positives[:, k] > 0) & ~dealt
+        sets = rng.permutation(np.flatnonzero(pool))
+        wanted = _round_at_random(fraction * sizes[sets].sum(), rng)
         if k is not None:
-            left = int((indicators[:, k] & ~chosen).sum())
-            wanted = max(0, min(wanted, left - 1))
-        chosen[rows[:wanted]] = True
-        dealt[rows] = True
-    if not chosen.any() and n > 1:
-        common = indicators.sum(axis=0) > 1
-        safe = np.flatnonzero((indicators <= common).all(axis=1))
-        chosen[rng.choice(safe if safe.size else n)] = True
-    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+            wanted = min(wanted, int(positives[~chosen, k].sum()) - 1)
+        chosen[_first_that_fit(sets, sizes, wanted)] = True
+        dealt[sets] = True
+    if not chosen.any() and len(sizes) > 1:
+        has = positives > 0
+        safe = np.flatnonzero((has <= (has.sum(axis=0) > 1)).all(axis=1))
+        if not safe.size:
+            safe = np.arange(len(sizes))
+        chosen[rng.choice(safe[sizes[safe] == sizes[safe].min()])] = True
+    return chosen
+
+
+def _first_that_fit(
+    order: NDArray[np.intp], sizes: NDArray[np.intp], room: int
+) -> list[int]:
+    """In this order, all that still find room."""
+    taken = []
+    for k in order.tolist():
+        if room <= 0:
+            break
+        if sizes[k] <= room:
+            taken.append(k)
+            room -= sizes[k]
+    return taken
 
 
 def _round_at_random(wanted: float, rng: np.random.RandomState) -> int:
@@ -91,20 +146,44 @@ def _round_at_random(wanted: float, rng: np.random.RandomState) -> int:
 
 
 def _group_split(
-    n: int, fraction: float, rng: np.random.RandomState, groups: NDArray[Any]
+    groups: NDArray[Any],
+    copies: NDArray[np.intp],
+    fraction: float,
+    rng: np.random.RandomState,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    if groups.shape != (n,):
-        raise ValueError(f"groups has shape {groups.shape}; expected ({n},).")
-    n_groups = len(np.unique(groups))
-    if n_groups < 2:
+    names, codes = np.unique(groups, return_inverse=True)
+    if len(names) < 2:
         raise ValueError(
-            f"groups has {n_groups} value, so none can be set aside for validation; "
+            f"groups has {len(names)} value, so none can be set aside for validation; "
             "expected at least two groups."
         )
-    n_valid = max(1, round(fraction * n_groups))
-    splitter = GroupShuffleSplit(1, test_size=n_valid, random_state=rng)
-    train, valid = next(splitter.split(np.zeros(n), groups=groups))
+    n_valid = min(max(1, round(fraction * len(names))), len(names) - 1)
+    joined = _joined(codes, copies)
+    sizes = np.bincount(joined)
+    taken = _first_that_fit(rng.permutation(len(sizes)), sizes, n_valid)
+    if 2 * sizes[taken].sum() < n_valid:
+        # A word that is said in every video would tie all videos to one.
+        joined = np.arange(len(names))
+        taken = rng.permutation(len(names))[:n_valid].tolist()
+    chosen = np.isin(joined[codes], taken)
+    train = np.flatnonzero(~chosen)
+    valid = np.flatnonzero(chosen & ~np.isin(copies, copies[train]))
+    if not len(valid):
+        raise ValueError(
+            "Every utterance of the groups drawn for validation is in other groups too; "
+            "give X_val and y_val, or set validation_fraction=None."
+        )
     return train, valid
+
+
+def _joined(codes: NDArray[np.intp], copies: NDArray[np.intp]) -> NDArray[np.intp]:
+    """A number for each group, the same for groups that share copies of a row."""
+    n = int(codes.max()) + 1
+    first = np.unique(copies, return_index=True)[1]
+    links = coo_array(
+        (np.ones(len(codes), dtype=bool), (codes, codes[first][copies])), shape=(n, n)
+    )
+    return numbered(connected_components(links, directed=False)[1])
 
 
 def tune_thresholds(

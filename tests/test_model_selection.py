@@ -12,8 +12,9 @@ from sk_mer.model_selection import (
 )
 
 
-def split(y, fraction=0.2, seed=0, groups=None):
-    train, valid = validation_split(y, fraction, np.random.RandomState(seed), groups)
+def split(y, fraction=0.2, seed=0, groups=None, copies=None):
+    rng = np.random.RandomState(seed)
+    train, valid = validation_split(y, fraction, rng, groups, copies)
     np.testing.assert_array_equal(np.sort(np.r_[train, valid]), np.arange(len(y)))
     return train, valid
 
@@ -50,6 +51,104 @@ def test_groups_stay_whole(rng):
     train, valid = split(np.ones((200, 1), dtype=bool), 0.3, groups=groups)
     assert not set(groups[train]) & set(groups[valid])
     assert len(set(groups[valid])) == 3
+
+
+def apart(copies, train, valid):
+    return not set(np.asarray(copies)[train]) & set(np.asarray(copies)[valid])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_copies_stay_on_one_side(rng, seed):
+    y = rng.uniform(size=(300, 3)) < [0.1, 0.4, 0.9]
+    copies = rng.integers(0, 120, 300)
+    found = [np.sort(rows) for rows in split(y, 0.2, seed, copies=copies)]
+    assert apart(copies, *found)
+    assert len(found[1]) == pytest.approx(60, abs=15)
+    assert not apart(copies, *split(y, 0.2, seed))
+    assert (y[found[0]].sum(axis=0) > 0.7 * y.sum(axis=0)).all()
+
+
+def test_a_large_set_of_copies_is_trained_on():
+    y, copies = np.ones((40, 1), dtype=bool), np.r_[np.zeros(30, int), np.arange(1, 11)]
+    for seed in range(10):
+        train, valid = split(y, 0.2, seed, copies=copies)
+        assert len(valid) == 8
+        assert 0 in train
+
+
+def test_smallest_set_where_none_fits():
+    y, copies = np.ones((9, 1), dtype=bool), np.repeat([7, 3, 5], [4, 2, 3])
+    for seed in range(5):
+        assert split(y, 0.1, seed, copies=copies)[1].tolist() == [4, 5]
+
+
+def test_copies_with_the_only_positives_of_a_label_are_trained_on():
+    y = np.array([[1, 1], [0, 1], [0, 1], [0, 1], [0, 1]], dtype=bool)
+    for seed in range(10):
+        train, valid = split(y, 0.6, seed, copies=[0, 0, 0, 1, 2])
+        assert set(train) >= {0, 1, 2}
+        assert len(valid) > 0
+
+
+def test_without_copies_the_draw_is_as_ever(rng):
+    y, groups = rng.uniform(size=(90, 3)) < 0.4, rng.integers(0, 12, 90)
+    for seed in range(5):
+        for among in (None, groups):
+            plain = split(y, 0.2, seed, among)
+            marked = split(y, 0.2, seed, among, copies=rng.permutation(90))
+            for rows, same in zip(plain, marked, strict=True):
+                np.testing.assert_array_equal(rows, same)
+
+
+def test_groups_that_share_copies_stay_together():
+    groups = np.repeat(["a", "b", "c", "d", "e", "f"], 4)
+    copies = np.arange(24)
+    copies[[3, 4, 20]] = 3  # in a, b and f
+    sides = []
+    for seed in range(20):
+        train, valid = split(np.ones((24, 1), bool), 0.5, seed, groups, copies)
+        assert apart(copies, train, valid)
+        assert apart(groups, train, valid)
+        assert len(set(groups[valid])) in (2, 3)
+        sides.append(3 in valid)
+    assert set(sides) == {True, False}
+
+
+def test_a_copy_in_every_group_ties_none():
+    groups, copies = np.repeat(np.arange(10), 3), np.arange(30)
+    copies[::3] = 0
+    rng = np.random.RandomState(0)
+    train, valid = validation_split(np.ones((30, 1), bool), 0.3, rng, groups, copies)
+    assert apart(groups, train, valid)
+    assert apart(copies, train, valid)
+    assert len(set(groups[valid])) == 3
+    assert (valid % 3 > 0).all()
+    assert len(train) == 21
+    with pytest.raises(
+        ValueError,
+        match=r"^Every utterance of the groups drawn for validation is in other groups "
+        r"too; give X_val and y_val, or set validation_fraction=None\.$",
+    ):
+        validation_split(np.ones((20, 1), bool), 0.3, rng, np.arange(20) // 2, [0, 1] * 10)
+
+
+def test_nothing_but_copies():
+    y, rng = np.ones((4, 1), dtype=bool), np.random.RandomState(0)
+    with pytest.raises(
+        ValueError,
+        match=r"^All 4 utterances are copies of one, so none can be set aside for "
+        r"validation; set validation_fraction=None\.$",
+    ):
+        validation_split(y, 0.5, rng, duplicates=[1, 1, 1, 1])
+    with pytest.raises(
+        ValueError, match=r"^duplicates has shape \(3,\); expected \(4,\)\.$"
+    ):
+        validation_split(y, 0.5, rng, duplicates=[0, 1, 2])
+
+
+def test_one_group_is_always_trained_on():
+    train, valid = split(np.ones((4, 1), bool), 0.9, groups=[0, 0, 1, 1])
+    assert len(train) == len(valid) == 2
 
 
 def test_tuned_thresholds_are_the_best(rng):

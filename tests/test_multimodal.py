@@ -9,6 +9,8 @@ from sklearn.model_selection import GroupKFold, train_test_split
 
 from sk_mer import MultimodalArray
 from sk_mer.batching import gather_batch
+from sk_mer.multimodal import duplicate_groups
+from sk_mer.multimodal.ragged import Block
 
 
 @pytest.fixture
@@ -404,3 +406,60 @@ class TestVectorsByNumber:
     def test_vectors_of_no_modality(self):
         with pytest.raises(ValueError, match="vectors were given for 'words'"):
             MultimodalArray.from_ragged(text=([0], [1]), vectors={"words": np.eye(1)})
+
+
+class TestDuplicates:
+    """Exact copies of utterances."""
+
+    def test_same_as_comparing_all_steps(self, rng, monkeypatch):
+        monkeypatch.setattr("sk_mer.multimodal._duplicates._CHUNK_ROWS", 7)
+        text = [rng.integers(0, 2, (n, 2)) for n in rng.integers(1, 4, 80)]
+        audio = [rng.integers(0, 2, (n, 1)) if n else None for n in rng.integers(0, 3, 80)]
+        X = MultimodalArray(text=text, audio=[a if a is None else -a for a in audio])
+        X = X[rng.permutation(80)]
+        seen = {}
+        expected = [
+            seen.setdefault((u["text"].tobytes(), u["audio"].tobytes()), len(seen))
+            for u in X
+        ]
+        assert len(seen) < 80
+        found = duplicate_groups(X)
+        np.testing.assert_array_equal(found, expected)
+        assert found.max() == len(seen) - 1
+
+    @pytest.mark.parametrize("change", ["first", "middle", "last", "length", "audio"])
+    def test_one_difference_is_enough(self, rng, change):
+        text, audio = rng.normal(size=(5, 3)), rng.normal(size=(4, 2)).astype(np.float16)
+        other, sound = text.copy(), audio.copy()
+        if change == "audio":
+            sound[2, 1] += 1
+        elif change == "length":
+            other = other[:-1]
+        else:
+            other[{"first": 0, "middle": 2, "last": 4}[change], 2] += 1
+        X = MultimodalArray(text=[text, other, text], audio=[audio, sound, audio])
+        assert duplicate_groups(X).tolist() == [0, 1, 0]
+
+    def test_kinds_of_blocks(self, rng):
+        ids, table = [0, 1, 2, 1, 0, 2], np.array([[1.0], [2.0], [1.0]])
+        X = MultimodalArray.from_ragged(text=(ids, [2, 2, 2]), vectors={"text": table})
+        assert duplicate_groups(X).tolist() == [0, 0, 1]
+        zeros = MultimodalArray(text=np.array([[[0.0, 1.0]] * 3, [[-0.0, 1.0]] * 3]))
+        assert duplicate_groups(zeros).tolist() == [0, 0]
+        assert duplicate_groups(X[[2, 1, 1, 0]]).tolist() == [0, 1, 1, 1]
+        assert duplicate_groups(X[:0]).shape == (0,)
+        none = MultimodalArray(text=np.eye(3), audio=[None, np.ones((1, 2)), None])
+        assert duplicate_groups(none.select("audio")).tolist() == [0, 1, 0]
+
+    def test_different_utterances_are_not_read(self, tmp_path, rng, monkeypatch):
+        np.save(tmp_path / "audio.npy", rng.normal(size=(60, 50, 3)).astype(np.float32))
+        X = MultimodalArray(audio=np.load(tmp_path / "audio.npy", mmap_mode="r"))
+        whole = []
+        monkeypatch.setattr(
+            "sk_mer.multimodal.ragged.Block.row",
+            lambda block, i, row=Block.row: whole.append(row(block, i)) or whole[-1],
+        )
+        assert duplicate_groups(X).tolist() == list(range(60))
+        assert not whole
+        assert len(set(duplicate_groups(X[[0, 1, 2, 1]]))) == 3
+        assert len(whole) == 2

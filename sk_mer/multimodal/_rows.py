@@ -1,4 +1,4 @@
-"""Which utterances a key between square brackets means."""
+"""Rows: what a key between square brackets means; equal values as numbers."""
 
 from __future__ import annotations
 
@@ -45,3 +45,11 @@ def row_index(key: Any, n: int) -> NDArray[np.intp]:
     if bad.size:
         raise IndexError(f"Row {bad[0]} was asked for, but there are {n} utterances.")
     return np.where(index < 0, index + n, index).astype(np.intp)
+
+
+def numbered(values: NDArray[Any]) -> NDArray[np.intp]:
+    """Equal values as equal numbers, from 0 on in order of first appearance."""
+    _, first, codes = np.unique(values, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.intp)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[codes.reshape(-1)]
