@@ -1,5 +1,6 @@
 import pickle
 import sys
+from typing import ClassVar
 
 import joblib
 import numpy as np
@@ -276,6 +277,34 @@ class TestPadding:
         assert X.trim_padding().lengths("vision").tolist() == [0]
         assert X.trim_padding(keep_empty=True).lengths("vision").tolist() == [3]
 
+    def test_named_modalities_keep_a_step(self):
+        dense = np.zeros((3, 4, 1))
+        dense[0, 1:3] = 1
+        X = MultimodalArray(
+            text=dense, vision=dense * [[[1]], [[0]], [[0]]], audio=0 * dense[:, :2]
+        )
+        trimmed = X.trim_padding(keep_empty=["vision", "audio"])
+        assert trimmed.lengths("text").tolist() == [2, 0, 0]
+        assert trimmed.lengths("vision").tolist() == [2, 1, 1]
+        assert trimmed.lengths("audio").tolist() == [1, 1, 1]
+        assert X.trim_padding(keep_empty=[]).lengths("audio").tolist() == [0, 0, 0]
+        dense[1, 3] = 2
+        both = MultimodalArray(text=dense, vision=0 * dense)
+        kept = both.trim_padding(keep_empty={"vision"})
+        assert kept.lengths("vision").tolist() == [2, 1, 1]
+        assert kept.lengths("text").tolist() == [2, 1, 0]
+
+    def test_bad_names_of_modalities_to_keep(self):
+        X = MultimodalArray(text=np.ones((1, 3, 1)))
+        with pytest.raises(ValueError, match=r"^There is no modality 'smell' here; this"):
+            X.trim_padding(keep_empty=["smell"])
+        with pytest.raises(
+            ValueError,
+            match=r"^keep_empty='text' was given; expected True, False or a list of "
+            r"modalities, such as \['text'\]\.$",
+        ):
+            X.trim_padding(keep_empty="text")
+
     def test_given_lengths_and_single_steps_are_left_alone(self):
         X = MultimodalArray(text=[np.zeros((2, 1))], audio=np.zeros((1, 4)))
         assert X.trim_padding().lengths("text").tolist() == [2]
@@ -463,3 +492,82 @@ class TestDuplicates:
         assert not whole
         assert len(set(duplicate_groups(X[[0, 1, 2, 1]]))) == 3
         assert len(whole) == 2
+
+
+class TestZeros:
+    """Zeros where an utterance lacks a modality, in all kinds of blocks."""
+
+    LENGTHS: ClassVar = {"text": [2, 0, 3, 0, 0], "audio": [4, 6, 0, 0, 0]}
+
+    @pytest.fixture(params=["values", "vectors", "map", "float16"])
+    def stored(self, request, rng, tmp_path):
+        text = rng.normal(size=(5, 3)).astype(np.float32)
+        audio = rng.normal(size=(10, 2)).astype(np.float32)
+        vectors = None
+        if request.param == "vectors":
+            vectors, text = {"text": text}, np.array([4, 0, 1, 1, 2], dtype=np.uint8)
+        elif request.param == "map":
+            np.save(tmp_path / "text.npy", text)
+            text = np.load(tmp_path / "text.npy", mmap_mode="r")
+        elif request.param == "float16":
+            text = text.astype(np.float16)
+        lengths = self.LENGTHS
+        return MultimodalArray.from_ragged(
+            text=(text, lengths["text"]), audio=(audio, lengths["audio"]), vectors=vectors
+        )
+
+    def expected(self, X):
+        sizes = {"text": 3, "audio": 2, "vision": 4}
+        for k, u in enumerate(X):
+            longest = max(len(steps) for steps in u.values())
+            row = {name: u.get(name, np.zeros((0, sizes[name]))) for name in sizes}
+            yield (
+                k,
+                {m: v if len(v) else np.zeros((longest, sizes[m])) for m, v in row.items()},
+            )
+
+    def same(self, X, expected):
+        assert X.modalities == ("text", "audio", "vision")
+        for name in X.modalities:
+            rows = [row[name] for _, row in expected]
+            assert X.lengths(name).tolist() == [len(row) for row in rows]
+            np.testing.assert_array_equal(X.values(name), np.concatenate(rows))
+            for u, row in zip(X, rows, strict=True):
+                np.testing.assert_array_equal(u[name], row)
+            batch = gather_batch(X)["sequences"][name]
+            np.testing.assert_array_equal(X.padded(name), batch)
+            for steps, row in zip(batch, rows, strict=True):
+                np.testing.assert_array_equal(steps[: len(row)], row)
+                assert not steps[len(row) :].any()
+
+    def test_as_many_as_the_longest_other(self, stored, tmp_path):
+        rows = list(self.expected(stored))
+        filled = stored._with_zeros({"vision": 4, "audio": 2, "text": 3})
+        assert filled.lengths("vision").tolist() == [4, 6, 3, 0, 0]
+        self.same(filled, rows)
+        self.same(filled[::-1], rows[::-1])
+        self.same(filled[[1]], rows[1:2])
+        self.same(filled[3:], rows[3:])
+        self.same(pickle.loads(pickle.dumps(filled)), rows)
+        self.same(filled[1:].copy(), rows[1:])
+        self.same(filled[:2].copy().copy(), rows[:2])
+        self.same(MultimodalArray.concatenate([filled[:2], filled[2:]]), rows)
+        filled.to_disk(tmp_path / "folder")
+        self.same(MultimodalArray.from_disk(tmp_path / "folder"), rows)
+        text = filled.select("text")
+        again = MultimodalArray.concatenate([text.copy(), text])
+        np.testing.assert_array_equal(again[6]["text"], np.zeros((6, 3)))
+
+    def test_nothing_is_stored_or_read(self, stored):
+        filled = stored._with_zeros({"vision": 100, "text": 3})
+        assert filled.nbytes == stored.nbytes
+        assert filled.lengths("audio").tolist() == self.LENGTHS["audio"]
+        assert filled.n_features == {"text": 3, "audio": 2, "vision": 100}
+        assert filled.count_nonfinite("vision") == 0
+        assert duplicate_groups(filled[[1, 2, 1]]).tolist() == [0, 1, 0]
+
+    def test_nothing_lacking_nothing_changed(self):
+        X = MultimodalArray(text=np.ones((2, 3, 1)), audio=np.ones((2, 1)))
+        filled = X._with_zeros({"text": 1, "audio": 1})
+        assert filled._block("text") is X._block("text")
+        assert filled.lengths("audio").tolist() == [1, 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from html import escape
 from numbers import Integral
 from pathlib import Path
@@ -546,7 +546,23 @@ class MultimodalArray:
         """
         return cls._from_blocks(_same_rows(read_blocks(Path(folder), mmap)))
 
-    def trim_padding(self, *, keep_empty: bool = False) -> MultimodalArray:
+    def _with_zeros(self, n_features: Mapping[str, int]) -> MultimodalArray:
+        """Zeros for what utterances lack of these modalities, without storing them.
+
+        They are as many steps as the utterance's longest other modality, so that
+        word-aligned data stays aligned. A modality that is absent altogether comes last.
+        """
+        blocks = dict(self._blocks)
+        steps = np.stack([block.lengths for block in blocks.values()])
+        longest = steps.max(axis=0)
+        for name, size in n_features.items():
+            block = blocks.get(name) or Block.missing(len(self), size)
+            blocks[name] = block.with_zeros(longest)
+        return self._from_blocks(blocks)
+
+    def trim_padding(
+        self, *, keep_empty: bool | Collection[str] = False
+    ) -> MultimodalArray:
         """Leave out all-zero steps at either end of dense arrays.
 
         Files of this field are zero-padded on the left or on the right. Modalities
@@ -557,14 +573,20 @@ class MultimodalArray:
 
         Parameters
         ----------
-        keep_empty : bool, default=False
-            Whether a modality that is zero throughout an utterance keeps its steps;
-            by default the utterance then lacks that modality.
+        keep_empty : bool or collection of str, default=False
+            Whether a modality that is zero throughout an utterance keeps the steps that
+            modalities aligned with it have; by default the utterance then lacks that
+            modality. Modalities that are named keep at least one step.
 
         Returns
         -------
         MultimodalArray
             Shares the values.
+
+        Raises
+        ------
+        ValueError
+            If `keep_empty` names a modality that is not there.
 
         Examples
         --------
@@ -574,6 +596,8 @@ class MultimodalArray:
         >>> MultimodalArray(text=left).trim_padding().lengths("text").tolist()
         [1, 2]
         """
+        named = self._names_to_keep(keep_empty)
+        keep_all = not named and bool(keep_empty)
         windows: dict[int, list[str]] = {}
         for name, block in self._blocks.items():
             if block.window is not None:
@@ -583,9 +607,25 @@ class MultimodalArray:
             filled = {name: self._blocks[name].filled_steps() for name in names}
             used = np.logical_or.reduce(list(filled.values()))
             for name in names:
-                kept = used if keep_empty else used & filled[name].any(1, keepdims=True)
+                kept = used.copy()
+                if name in named:
+                    kept[~used.any(axis=1), 0] = True
+                elif not keep_all:
+                    kept &= filled[name].any(axis=1, keepdims=True)
                 blocks[name] = self._blocks[name].trimmed(kept)
         return self._from_blocks(blocks)
+
+    def _names_to_keep(self, keep_empty: bool | Collection[str]) -> Collection[str]:
+        if not isinstance(keep_empty, Collection):
+            return ()
+        if isinstance(keep_empty, str):
+            raise ValueError(
+                f"keep_empty={keep_empty!r} was given; expected True, False or a list of "
+                f"modalities, such as [{keep_empty!r}]."
+            )
+        for name in keep_empty:
+            self._block(name)
+        return keep_empty
 
     def __repr__(self) -> str:
         width = max(map(len, self.modalities))

@@ -15,6 +15,8 @@ from scipy.sparse import issparse
 # through a memory map costs megabytes and not its size.
 _CHUNK_STEPS = 65_536
 _LARGEST = 2**63
+# A start that is no place: the steps of that utterance are zeros, stored nowhere.
+_ZEROS = -(2**62)
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Block:
     values : ndarray of shape (total_steps, n_features) or (total_steps,)
         float32 or float16; rows of `table` where there is one.
     starts, lengths : ndarray of shape (n,)
-        Place and number of steps of each utterance.
+        Place and number of steps of each utterance; a negative place means steps of
+        zeros that are not stored.
     window : int or None
         Steps of the dense array that this block was given as, padding included;
         None where the lengths are known.
@@ -56,6 +59,12 @@ class Block:
         return self.values.nbytes + (0 if self.table is None else self.table.nbytes)
 
     def _frames(self, index: Any) -> NDArray[Any]:
+        """Steps at these places; zeros at negative ones."""
+        if not isinstance(index, slice) and index.min(initial=0) < 0:
+            frames = np.zeros((*index.shape, self.n_features), self.dtype)
+            stored = index >= 0
+            frames[stored] = self._frames(index[stored])
+            return frames
         found: NDArray[Any] = self.values[index]
         return found if self.table is None else self.table[found]
 
@@ -179,23 +188,34 @@ class Block:
         starts, steps = _places(name, lengths, len(flat), "")
         return cls(flat, starts, steps, None, _numeric(name, vectors))
 
+    @classmethod
+    def missing(cls, n: int, n_features: int) -> Block:
+        """A modality that none of `n` utterances has."""
+        none = np.zeros(n, dtype=np.int64)
+        return cls(np.zeros((0, n_features), dtype=np.float32), none, none)
+
     def take(self, rows: slice | NDArray[np.intp]) -> Block:
         """Some utterances; the values are shared."""
         return replace(self, starts=self.starts[rows], lengths=self.lengths[rows])
 
     def row(self, i: int) -> NDArray[Any]:
         """The steps of one utterance."""
+        if self.starts[i] < 0:
+            return np.zeros((self.lengths[i], self.n_features), self.dtype)
         return self._frames(slice(self.starts[i], self.starts[i] + self.lengths[i]))
 
     def step_index(self) -> NDArray[np.int64]:
-        """Position in `values` of every step, utterance after utterance."""
+        """Place in `values` of every step, utterance after utterance; -1 for zeros."""
         before = np.cumsum(self.lengths) - self.lengths
         within = np.arange(int(self.lengths.sum())) - np.repeat(before, self.lengths)
-        return np.repeat(self.starts, self.lengths) + within
+        index: NDArray[np.int64] = np.repeat(self.starts, self.lengths) + within
+        return index.clip(min=-1)
 
     def is_contiguous(self) -> bool:
         """Whether utterances lie one after the other, without gaps."""
         used = self.lengths > 0
+        if (self.starts[used] < 0).any():
+            return False
         ends = (self.starts + self.lengths)[used]
         return bool((ends[:-1] == self.starts[used][1:]).all())
 
@@ -214,14 +234,35 @@ class Block:
 
     def raw_steps(self) -> NDArray[Any]:
         """The steps as they are stored: frames, or row numbers of the table."""
-        return self.values[self._used()]
+        return self.steps() if self.table is None else self.values[self._used()]
 
     def compact(self) -> Block:
         """A copy of what is used, without the rest."""
-        values = np.array(self.values[self._used()])
+        block = self.with_zero_vector()
         starts = np.cumsum(self.lengths) - self.lengths
         window = self._window_if_full()
-        return Block(values, starts, self.lengths.copy(), window, self.table)
+        values = np.array(block.raw_steps())
+        return Block(values, starts, self.lengths.copy(), window, block.table)
+
+    def with_zeros(self, lengths: NDArray[np.int64]) -> Block:
+        """So many steps of zeros, stored nowhere, where an utterance has no step."""
+        absent = self.lengths == 0
+        if not absent.any():
+            return self
+        starts = np.where(absent, _ZEROS, self.starts)
+        steps = np.where(absent, lengths, self.lengths)
+        return replace(self, starts=starts, lengths=steps, window=None)
+
+    def with_zero_vector(self) -> Block:
+        """The same with all steps stored, zeros as a last vector, if there is a table."""
+        if self.table is None or self.starts.min(initial=0) >= 0:
+            return self
+        table = np.concatenate([self.table, np.zeros((1, self.n_features), self.dtype)])
+        index = self.step_index()
+        stored = self.values[np.maximum(index, 0)] if len(self.values) else index
+        ids = np.where(index < 0, np.int64(len(self.table)), stored)
+        starts = np.cumsum(self.lengths) - self.lengths
+        return Block(ids, starts, self.lengths, None, table)
 
     def _window_if_full(self) -> int | None:
         full = self.window is not None and (self.lengths == self.window).all()
@@ -235,6 +276,7 @@ class Block:
             raise ValueError(
                 f"Cannot join modality {name!r} with feature sizes {sorted(sizes)}."
             )
+        blocks = [block.with_zero_vector() for block in blocks]
         lengths = np.concatenate([block.lengths for block in blocks])
         windows = {block._window_if_full() for block in blocks}
         table = blocks[0].table
@@ -261,12 +303,11 @@ class Block:
     def gather(self, out: NDArray[Any]) -> None:
         """Fill ``(n_steps, n, n_features)`` float32, time first, with one indexed copy."""
         step = np.arange(len(out))[:, None]
-        inside = step < self.lengths
+        stored = (self.lengths > 0) & (self.starts >= 0)
+        inside = (step < self.lengths) & stored
         # A padded place reads its row's last step, or row 0 of the store, and is
         # zeroed: an index into memory that is read anyway.
-        place = np.where(
-            self.lengths > 0, self.starts + np.minimum(step, self.lengths - 1), 0
-        )
+        place = np.where(stored, self.starts + np.minimum(step, self.lengths - 1), 0)
         if not len(self.values):
             out[...] = 0
             return

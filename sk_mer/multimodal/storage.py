@@ -44,7 +44,8 @@ def write_blocks(blocks: Mapping[str, Block], folder: Path) -> None:
         )
     folder.mkdir(parents=True, exist_ok=True)
     entries = []
-    for k, (name, block) in enumerate(blocks.items()):
+    for k, (name, given) in enumerate(blocks.items()):
+        block = given.with_zero_vector()
         _write_steps(block, folder / f"{k}.values.npy")
         np.save(folder / f"{k}.lengths.npy", block.lengths)
         if block.table is not None:
