@@ -14,13 +14,21 @@ from ._version import __version__
 if TYPE_CHECKING:
     from ._show_versions import show_versions
     from .labels import load_label_vectors
-    from .models import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier
+    from .loading import load
+    from .models import (
+        EFLSTMClassifier,
+        EFLSTMRegressor,
+        LFLSTMClassifier,
+        LFLSTMRegressor,
+        MTEClassifier,
+    )
     from .multimodal import MultimodalArray
-    from .persistence import load
 
 __all__ = [
     "EFLSTMClassifier",
+    "EFLSTMRegressor",
     "LFLSTMClassifier",
+    "LFLSTMRegressor",
     "MTEClassifier",
     "MultimodalArray",
     "__version__",
@@ -31,10 +39,12 @@ __all__ = [
 
 _HOMES = {
     "EFLSTMClassifier": "models",
+    "EFLSTMRegressor": "models",
     "LFLSTMClassifier": "models",
+    "LFLSTMRegressor": "models",
     "MTEClassifier": "models",
     "MultimodalArray": "multimodal",
-    "load": "persistence",
+    "load": "loading",
     "load_label_vectors": "labels",
     "show_versions": "_show_versions",
 }

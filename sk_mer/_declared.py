@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 # Steps that a file may have every utterance padded to; no tensor tells their number.
-_MAX_WINDOW = 1 << 17
+MAX_WINDOW = 1 << 17
 # Characters of text arrays, which can be far more than a file spells out.
 MAX_TEXT = 1 << 24
 _LARGEST = 2**63 - 1
@@ -153,7 +153,7 @@ def check_windows(
     if padding == "mask":
         expect(value is None, where, value, "None with padding='mask'")
         return
-    sizes = check_counts(value, where, 1, _MAX_WINDOW, keys=names).values()
+    sizes = check_counts(value, where, 1, MAX_WINDOW, keys=names).values()
     fits = not aligned or len(set(sizes)) == 1
     expect(fits, where, value, "the same number of steps in each modality")
 

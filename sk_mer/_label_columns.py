@@ -16,7 +16,7 @@ __all__ = ["Pair", "align_to_model", "checked_weights", "indicators", "pair", "z
 
 
 class Pair(NamedTuple):
-    """Truth and answer of the same shape, the weights of their rows, names of labels."""
+    """Truth and answer of one shape, weights of their rows or cells, names of labels."""
 
     truth: NDArray[Any]
     answer: NDArray[Any]
@@ -27,7 +27,8 @@ class Pair(NamedTuple):
 def indicators(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: Any = None) -> Pair:
     """Both sides as columns of bool; classes become one column each.
 
-    A vector of 0 and 1 is one label, so that its only column is that of 1.
+    A vector of 0 and 1 is one label, so that its only column is that of 1. Cells of
+    `y_true` that are NaN are not counted: the weights are then those of cells.
     """
     true, pred, weights, names = pair(y_true, y_pred, sample_weight, "y_pred")
     if true.ndim == 1:
@@ -35,7 +36,22 @@ def indicators(y_true: ArrayLike, y_pred: ArrayLike, sample_weight: Any = None) 
         classes = np.array([1]) if is_zero_one(classes) else classes
         truth, guess = true[:, None] == classes, pred[:, None] == classes
         return Pair(truth, guess, weights, classes.tolist())
-    return Pair(zero_one(true, "y_true"), zero_one(pred, "y_pred"), weights, names)
+    truth, weights = known_truth(true, weights)
+    guess = zero_one(pred, "y_pred")
+    if weights is not None and weights.ndim == 2:
+        guess &= weights > 0
+    return Pair(truth, guess, weights, names)
+
+
+def known_truth(
+    true: NDArray[Any], weights: NDArray[np.float64] | None
+) -> tuple[NDArray[np.bool_], NDArray[np.float64] | None]:
+    """Columns of bool, and weights of cells where some of them are unknown (NaN)."""
+    unknown = np.isnan(true) if true.dtype.kind == "f" else np.zeros(true.shape, bool)
+    if not unknown.any():
+        return zero_one(true, "y_true"), weights
+    rows = np.ones(len(true)) if weights is None else weights
+    return zero_one(np.where(unknown, 0, true), "y_true"), rows[:, None] * ~unknown
 
 
 def is_zero_one(classes: Iterable[Any]) -> bool:

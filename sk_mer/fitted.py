@@ -1,65 +1,64 @@
-"""What a fitted classifier does beyond predicting: its net, files to save and to serve."""
+"""What a fitted estimator does beyond predicting: its net, and files that keep it."""
 
 from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from .batching import MultimodalDataset
-from .labels.space import LabelSpace
-from .model_selection import thresholds_after_fit
+from .module_spec import ModuleSpec
 from .multimodal.array import MultimodalArray
-from .persistence import model_file as persistence
-from .predictor import EmotionPredictor
-from .serving.onnx_graph import export_onnx
-from .validation import check_names
+from .persistence import model_file
+from .predictor import MultimodalPredictor
 
-__all__ = ["FittedMultimodalClassifier"]
+__all__ = ["FittedNet"]
 
-Self = TypeVar("Self", bound="FittedMultimodalClassifier")
+Self = TypeVar("Self", bound="FittedNet")
 
 
-class FittedMultimodalClassifier(EmotionPredictor):
-    """The half of a classifier that needs no training data."""
+class FittedNet(MultimodalPredictor):
+    """The half of an estimator that needs no training data."""
 
     net_: Any
+    n_steps_: dict[str, int]
 
     @abstractmethod
-    def _make_module(self, n_features: Mapping[str, int], space: LabelSpace) -> nn.Module:
-        """The network; `space` has vectors where words were found for the labels."""
+    def _make_module(self, spec: ModuleSpec) -> nn.Module:
+        """The network; see CONTRIBUTING for what it takes and gives."""
+
+    @abstractmethod
+    def _described_module(self) -> nn.Module:
+        """The network that the fitted attributes describe, without its weights."""
+
+    def _net_settings(self) -> Mapping[str, Any]:
+        """The system's own settings of skorch's net, below the user's ``net_params``."""
+        return {}
 
     def _dataset(
-        self, X: MultimodalArray, y: NDArray[Any] | None, windows: Mapping[str, int] | None
+        self,
+        X: MultimodalArray,
+        y: NDArray[Any] | None,
+        windows: Mapping[str, int] | None,
+        weights: NDArray[np.float64] | None = None,
     ) -> MultimodalDataset:
         zero = self.handle_nonfinite == "zero"
-        return MultimodalDataset(X, y, windows, zero_nonfinite=zero)
+        given = None if weights is None else weights.astype(np.float32)
+        return MultimodalDataset(X, y, windows, zero_nonfinite=zero, sample_weight=given)
 
     def _forward(self, X: MultimodalArray) -> NDArray[np.float32]:
         dataset = self._dataset(X, None, self._n_steps)
         return np.asarray(self.net_.forward(dataset).numpy(), dtype=np.float32)
 
-    def _set_rows(self, rows: NDArray[np.float32]) -> None:
-        self.net_.module_.set_label_rows(torch.from_numpy(rows))
-
     def _prepare_module(self, module: nn.Module) -> None:
         """Parameters that the module reads when it is evaluated."""
-
-    def _prepare_export(self) -> None:
-        """What the module is to know before it is written as a graph."""
-        self._prepare_module(self.net_.module_)
-
-    def _check_names(self, labels: Sequence[Any]) -> None:
-        check_names("threshold", self.threshold, labels)
-        thresholds_after_fit(self.threshold, labels, {})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file that holds no code.
@@ -83,31 +82,7 @@ class FittedMultimodalClassifier(EmotionPredictor):
             would refuse them; nothing is written then.
         """
         check_is_fitted(self)
-        persistence.save_estimator(self, Path(path))
-
-    def export_onnx(self, path: str | os.PathLike[str]) -> None:
-        """Write the network as an ONNX model, for use without torch.
-
-        Inputs are, for each modality, its name, float32 ``(n, n_steps, n_features)``,
-        and ``<name>_lengths``, int64 ``(n,)``, 0 where an utterance lacks it; and
-        ``label_rows``, by default those of ``labels_``. The output is ``logits``,
-        ``(n, n_labels)``. All sizes but the features are free.
-        :class:`~sk_mer.serving.OnnxEmotionPredictor` reads it.
-
-        Parameters
-        ----------
-        path : path
-            Where to write.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ImportError
-            If the onnx package is missing (``pip install sk-mer[onnxruntime]``).
-        """
-        check_is_fitted(self)
-        export_onnx(self, Path(path))
+        model_file.save_estimator(self, Path(path))
 
     @classmethod
     def load(
@@ -141,17 +116,5 @@ class FittedMultimodalClassifier(EmotionPredictor):
             Of what was in the file and is left out, such as the path of a source of
             label vectors.
         """
-        loaded = persistence.load_estimator(Path(path), label_vectors)
-        if not isinstance(loaded, cls):
-            raise ValueError(
-                f"{Path(path).name} holds a {type(loaded).__name__}, not a "
-                f"{cls.__name__}; use sk_mer.load for either."
-            )
-        return loaded
-
-    def _described_module(self) -> nn.Module:
-        """The network that the fitted attributes describe, without its weights."""
-        vectors = self._seen_rows if self._has_vectors else None
-        module = self._make_module(self.n_features_, LabelSpace(self._seen_names, vectors))
-        module.set_label_rows(torch.from_numpy(self._rows))  # type: ignore[operator]
-        return module
+        known = {cls.__name__: cls}
+        return model_file.load_estimator(Path(path), known, label_vectors)  # type: ignore[no-any-return]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
-from ._label_columns import indicators, pair, zero_one
+from ._label_columns import indicators, known_truth, pair
 from ._scorers import LabelScorer
 
 __all__ = [
@@ -46,7 +46,8 @@ def weighted_accuracy_score(
     ----------
     y_true, y_pred : array-like of shape (n_samples,) or (n_samples, n_labels)
         Columns of 0 and 1, one a label, or one class a sample; the score of a class is
-        then that of "this class or another". A vector of 0 and 1 is one label. Columns
+        then that of "this class or another". NaN in a column of `y_true` means
+        "unknown"; such a cell is not counted. A vector of 0 and 1 is one label. Columns
         of two DataFrames are matched by name, all others by their order.
     average : {"macro", None}, default="macro"
         Mean over labels, or one score a label (for classes, in sorted order).
@@ -87,7 +88,10 @@ def weighted_accuracies(
     guess: NDArray[np.bool_],
     weights: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """By label, with NaN where undefined and no warning; for use in training loops."""
+    """By label, with NaN where undefined and no warning; for use in training loops.
+
+    `weights` are those of rows, or of cells, which leave single ones out.
+    """
     with np.errstate(invalid="ignore"):
         hit_rate = _total(truth & guess, weights) / _total(truth, weights)
         reject_rate = _total(~truth & ~guess, weights) / _total(~truth, weights)
@@ -95,8 +99,10 @@ def weighted_accuracies(
 
 
 def _total(mask: NDArray[np.bool_], weights: NDArray[np.float64] | None) -> NDArray[Any]:
-    """Rows of each column where `mask` holds, by their weights."""
-    return np.asarray(mask.sum(axis=0) if weights is None else weights @ mask)
+    """Rows of each column where `mask` holds, by their weights or those of the cells."""
+    if weights is None:
+        return np.asarray(mask.sum(axis=0))
+    return np.asarray(weights @ mask if weights.ndim == 1 else (weights * mask).sum(axis=0))
 
 
 def positive_f1_score(
@@ -212,8 +218,9 @@ def weighted_f1_score(
 
 def _share(mask: NDArray[np.bool_], weights: NDArray[np.float64] | None) -> NDArray[Any]:
     """Share of the rows of each column where `mask` holds."""
-    total = len(mask) if weights is None else weights.sum()
-    return np.asarray(_total(mask, weights) / total)
+    total = _total(np.ones_like(mask), weights)
+    with np.errstate(invalid="ignore"):  # a label of which nothing is known
+        return np.asarray(_total(mask, weights) / total)
 
 
 def label_auc_score(
@@ -228,7 +235,7 @@ def label_auc_score(
     Parameters
     ----------
     y_true : array-like of shape (n_samples, n_labels)
-        Columns of 0 and 1.
+        Columns of 0 and 1; NaN where unknown.
     y_score : array-like of shape (n_samples, n_labels)
         Scores or probabilities. Columns of two DataFrames are matched by name.
     average : {"macro", None}, default="macro"
@@ -253,24 +260,26 @@ def label_auc_score(
     0.5
     """
     true, answer, weights, names = pair(y_true, y_score, sample_weight, "y_score")
-    truth, scores = zero_one(true, "y_true"), np.asarray(answer, dtype=float)
+    truth, weights = known_truth(true, weights)
+    scores = np.asarray(answer, dtype=float)
     if not np.isfinite(scores).all():
         raise ValueError(
             f"y_score holds {int((~np.isfinite(scores)).sum())} NaN or infinite values; "
             "expected finite scores."
         )
-    columns = zip(truth.T, scores.T, strict=True)
-    aucs = np.array([_auc(yes, score, weights) for yes, score in columns])
+    cells = np.ones(truth.shape) if weights is None else weights
+    cells = np.broadcast_to(cells if cells.ndim == 2 else cells[:, None], truth.shape)
+    columns = zip(truth.T, scores.T, cells.T, strict=True)
+    aucs = np.array([_auc(*column) for column in columns])
     return _average(aucs, average, "AUC", names)
 
 
 def _auc(
     truth: NDArray[np.bool_],
     scores: NDArray[np.float64],
-    weights: NDArray[np.float64] | None,
+    weights: NDArray[np.float64],
 ) -> float:
     """How often a positive outranks a negative, ties by half (Mann and Whitney)."""
-    weights = np.ones(len(truth)) if weights is None else weights
     _, rank = np.unique(scores, return_inverse=True)
     positives = np.bincount(rank, weights * truth)
     negatives = np.bincount(rank, weights * ~truth)
@@ -312,7 +321,9 @@ def trivial_baselines(
     >>> trivial_baselines([[1], [0], [0], [0]])["all-no"]["accuracy"].tolist()
     [0.75]
     """
-    truth, _, weights, _ = indicators(y, y, sample_weight)
+    array = np.asarray(y)
+    told = np.nan_to_num(array) if array.dtype.kind == "f" and array.ndim == 2 else array
+    truth, _, weights, _ = indicators(array, told, sample_weight)
     share = _share(truth, weights)
     rates = {"all-no": np.zeros_like(share), "all-yes": np.ones_like(share), "prior": share}
     return {name: _scores_of_coin(share, rate) for name, rate in rates.items()}

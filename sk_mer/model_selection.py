@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.utils import _safe_indexing, check_random_state
 
-from ._label_columns import pair, zero_one
+from ._label_columns import known_truth, pair
 from .metrics import weighted_accuracies
 from .multimodal._rows import numbered
 from .validation import check_names
@@ -187,7 +187,11 @@ def _joined(codes: NDArray[np.intp], copies: NDArray[np.intp]) -> NDArray[np.int
 
 
 def tune_thresholds(
-    y_true: ArrayLike, y_proba: ArrayLike, *, default: float = DEFAULT_THRESHOLD
+    y_true: ArrayLike,
+    y_proba: ArrayLike,
+    *,
+    default: float = DEFAULT_THRESHOLD,
+    sample_weight: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
     """The threshold of each label with the highest weighted accuracy.
 
@@ -202,11 +206,13 @@ def tune_thresholds(
     Parameters
     ----------
     y_true : array-like of shape (n_samples, n_labels)
-        Columns of 0 and 1.
+        Columns of 0 and 1; NaN where unknown.
     y_proba : array-like of shape (n_samples, n_labels)
         Probabilities. Columns of two DataFrames are matched by name.
     default : float, default=0.5
         Threshold of a label that lacks positives or negatives.
+    sample_weight : array-like of shape (n_samples,), optional
+        Weights of the samples.
 
     Returns
     -------
@@ -217,8 +223,8 @@ def tune_thresholds(
     Raises
     ------
     ValueError
-        If shapes or names of columns differ, `y_true` holds other values than 0 and 1,
-        or a probability or `default` is not from 0 to 1.
+        If shapes or names of columns differ, `y_true` holds other values than 0, 1
+        and NaN, or a probability or `default` is not from 0 to 1.
 
     Examples
     --------
@@ -228,19 +234,31 @@ def tune_thresholds(
     """
     if not 0 <= default <= 1:
         raise ValueError(f"default={default!r} was given; expected a number from 0 to 1.")
-    true, answer, _, _ = pair(y_true, y_proba, None, "y_proba")
-    truth, proba = zero_one(true, "y_true"), np.asarray(answer, dtype=np.float64)
+    true, answer, weights, _ = pair(y_true, y_proba, sample_weight, "y_proba")
+    truth, counted = known_truth(true, weights)
+    proba = np.asarray(answer, dtype=np.float64)
     valid = (proba >= 0) & (proba <= 1)
     if not valid.all():
         raise ValueError(
             f"y_proba holds {proba[~valid].tolist()[0]}; expected probabilities from 0 "
             "to 1."
         )
-    columns = zip(truth.T, proba.T, strict=True)
-    return np.array([_best_threshold(t, p, default) for t, p in columns])
+    cells = np.ones(truth.shape) if counted is None else counted
+    cells = np.broadcast_to(cells if cells.ndim == 2 else cells[:, None], truth.shape)
+    columns = zip(truth.T, proba.T, cells.T, strict=True)
+    return np.array(
+        [_best_threshold(t[c > 0], p[c > 0], c[c > 0], default) for t, p, c in columns]
+    )
 
 
-def _best_threshold(truth: NDArray[np.bool_], proba: NDArray[Any], default: float) -> float:
+def _best_threshold(
+    truth: NDArray[np.bool_],
+    proba: NDArray[Any],
+    weights: NDArray[np.float64],
+    default: float,
+) -> float:
+    counted = weights > 0
+    truth, proba, weights = truth[counted], proba[counted], weights[counted]
     if truth.all() or not truth.any():
         return default
     values = np.unique(proba)
@@ -248,7 +266,8 @@ def _best_threshold(truth: NDArray[np.bool_], proba: NDArray[Any], default: floa
     always_yes, always_no = values[:1] / 2, (values[-1:] + 1) / 2
     options = np.concatenate([[default], middles, always_yes[always_yes > 0], always_no])
     guesses = proba[:, None] > options
-    scores = weighted_accuracies(np.repeat(truth[:, None], len(options), axis=1), guesses)
+    repeated = np.repeat(truth[:, None], len(options), axis=1)
+    scores = weighted_accuracies(repeated, guesses, weights)
     return float(options[int(np.argmax(scores))])
 
 

@@ -1,4 +1,4 @@
-"""What every fitted model does, whatever runs it: predict, and speak of other labels."""
+"""What every fitted model does, whatever runs it: check, predict, exchange labels."""
 
 from __future__ import annotations
 
@@ -21,49 +21,175 @@ from .multimodal.array import MultimodalArray
 from .padding import rows_by_length
 from .validation import (
     check_aligned,
-    check_all_present,
     check_fitted_modalities,
     check_multimodal,
     check_no_empty_rows,
+    check_present,
     modalities_as_in,
 )
 
-__all__ = ["EmotionPredictor"]
+__all__ = ["EmotionPredictor", "MultimodalPredictor"]
 
 Self = TypeVar("Self", bound="EmotionPredictor")
 
 
-class EmotionPredictor(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
-    """Answers from logits; a subclass computes them in ``_forward``."""
+class MultimodalPredictor(BaseEstimator, metaclass=ABCMeta):
+    """Outputs of checked utterances; a subclass computes them in ``_forward``."""
 
-    # Whether an utterance must have every modality, and equally many steps in each.
-    _needs_all_modalities: ClassVar[bool] = False
+    # Whether every utterance must have equally many steps in each modality.
     _needs_aligned: ClassVar[bool] = False
 
+    # Parameters; those with a value are not parameters of every system.
     modalities: Any
-    padding: str
-    threshold: Any
     handle_nonfinite: str
+    padding: str = "mask"
+    missing: str = "error"
 
-    labels_: list[Any]
-    classes_: Any
-    multilabel_: bool
     modalities_: list[str]
     n_features_: dict[str, int]
-    thresholds_: NDArray[np.float64]
     _n_steps: dict[str, int] | None
-    _has_vectors: bool
-    _seen_names: tuple[Any, ...]
-    _seen_rows: NDArray[np.float32]
-    _seen_thresholds: NDArray[np.float64]
-    _rows: NDArray[np.float32]
 
     def _check_fitted(self) -> None:
         check_is_fitted(self)
 
     @abstractmethod
     def _forward(self, X: MultimodalArray) -> NDArray[np.float32]:
-        """Logits of checked utterances, in their order."""
+        """Outputs of the network for checked utterances, in their order."""
+
+    def _required(self, modalities: Sequence[str], *, fitting: bool) -> Sequence[str]:
+        """Modalities that every utterance must have, of those of ``fit``.
+
+        None in particular by default: any will do, where there is at least one.
+        """
+        return ()
+
+    def _used_at_predict(self, modalities: Sequence[str]) -> Sequence[str]:
+        """Modalities that are read at prediction, of those of ``fit``; all by default."""
+        return modalities
+
+    def _checked(
+        self,
+        X: Any,
+        *,
+        reset: bool,
+        beside: MultimodalArray | None = None,
+        fitting: bool = False,
+    ) -> MultimodalArray:
+        """X as a container that fits this system, padding left out.
+
+        Its modalities are those of ``fit``, of which some may be absent, or exactly those
+        of the utterances `beside` which it validates. When `fitting`, what training needs
+        must be there, and not only what prediction reads.
+        """
+        zero = self.handle_nonfinite == "zero"
+        data = check_multimodal(self, X, self.modalities, reset=reset, allow_nonfinite=zero)
+        fitting = fitting or reset or beside is not None
+        known = data.n_features if reset else {}
+        if beside is not None:
+            known = beside.n_features
+            required = self._required(list(known), fitting=True)
+            lenient = known if self.missing == "zeros" else {}
+            data = modalities_as_in(beside, data, required=required, may_lack=lenient)
+        elif not reset:
+            known = self.n_features_
+            data = self._fitting_modalities(data, fitting=fitting)
+        required = self._required(list(known), fitting=fitting)
+        if self.padding == "mask":
+            data = data.trim_padding(keep_empty=[name for name in required if name in data])
+        if self.missing == "zeros":
+            data = self._with_zeros(data, {name: known[name] for name in required})
+        check_present(data, required, type(self).__name__)
+        if self._needs_aligned:
+            check_aligned(data, type(self).__name__)
+        check_no_empty_rows(data)
+        return data
+
+    def _fitting_modalities(self, X: MultimodalArray, *, fitting: bool) -> MultimodalArray:
+        """The modalities of ``fit``, in their order; refuses others and other sizes."""
+        check_fitted_modalities(X, self.n_features_)
+        names = self.modalities_
+        used = names if fitting else self._used_at_predict(names)
+        present = [name for name in used if name in X]
+        required = self._required(names, fitting=fitting)
+        lacking = [name for name in required if name not in X]
+        if (lacking and self.missing == "error") or not present:
+            raise ValueError(
+                f"{type(self).__name__} needs {quoted(lacking or used)} here, which X "
+                "lacks; give it, or use MTEClassifier, which does without."
+            )
+        return X.select(*present)
+
+    def _with_zeros(
+        self, X: MultimodalArray, required: Mapping[str, int]
+    ) -> MultimodalArray:
+        """Zeros for the modalities that utterances lack, for ``missing="zeros"``."""
+        counts = {
+            name: int((X.lengths(name) == 0).sum()) if name in X else len(X)
+            for name in required
+        }
+        told = [f"{name!r} in {count}" for name, count in counts.items() if count]
+        if not told:
+            return X
+        warnings.warn(
+            f"Modalities that utterances lack are read as zeros: {', '.join(told)} of "
+            f"{len(X)} utterances.",
+            UserWarning,
+            stacklevel=5,
+        )
+        filled = X._with_zeros(required)
+        order = getattr(self, "modalities_", X.modalities)
+        return filled.select(*(name for name in order if name in filled))
+
+    def _outputs(self, X: Any) -> NDArray[np.float32]:
+        """Outputs of utterances as given."""
+        self._check_fitted()
+        return self._run(self._checked(X, reset=False))
+
+    def _run(self, X: MultimodalArray) -> NDArray[np.float32]:
+        """Logits of checked utterances, computed from the shortest to the longest."""
+        self._prepare_prediction(X)
+        self._warn_of_cut(X)
+        if len(X) == 1:
+            return self._forward(X)
+        order = rows_by_length(X)
+        sorted_logits = self._forward(X[order])
+        logits = np.empty_like(sorted_logits)
+        logits[order] = sorted_logits
+        return logits
+
+    def _prepare_prediction(self, X: MultimodalArray) -> None:
+        """Settings that are read at prediction."""
+
+    def _warn_of_cut(self, X: MultimodalArray) -> None:
+        for name, window in (self._n_steps or {}).items():
+            longer = int((X.lengths(name) > window).sum()) if name in X else 0
+            if longer:
+                warnings.warn(
+                    f"{longer} utterances have more than the {window} steps of {name!r} "
+                    "that fit saw and were cut to them; padding='mask' reads them whole.",
+                    UserWarning,
+                    stacklevel=5,
+                )
+
+
+class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[misc]
+    """Answers from logits, and asks for other labels."""
+
+    # Whether a label is scored with regard to those beside it, so that only labels of
+    # fit can be asked for, by selecting among all their scores.
+    _labels_interact: ClassVar[bool] = False
+
+    threshold: Any
+
+    labels_: list[Any]
+    classes_: Any
+    multilabel_: bool
+    thresholds_: NDArray[np.float64]
+    _has_vectors: bool
+    _seen_names: tuple[Any, ...]
+    _seen_rows: NDArray[np.float32]
+    _seen_thresholds: NDArray[np.float64]
+    _rows: NDArray[np.float32]
 
     @abstractmethod
     def _set_rows(self, rows: NDArray[np.float32]) -> None:
@@ -75,6 +201,12 @@ class EmotionPredictor(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
             f"{type(self).__name__} has never seen {quoted(recipes)} and cannot score "
             "a label that it was not fitted on; use MTEClassifier for zero-shot."
         )
+
+    def _logits(self, X: Any) -> NDArray[np.float32]:
+        logits = self._outputs(X)
+        if not self._labels_interact:
+            return logits
+        return logits[:, [self._seen_names.index(name) for name in self.labels_]]
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The emotions of each utterance.
@@ -252,73 +384,9 @@ class EmotionPredictor(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
         seen = dict(zip(self._seen_names, self._seen_thresholds, strict=True))
         thresholds = thresholds_after_fit(self.threshold, names, seen)
         self._rows = np.array(rows)
-        self._set_rows(self._rows)
+        if not self._labels_interact:
+            self._set_rows(self._rows)
         self.labels_ = list(names)
         per_label = [np.array([0, 1])] * len(names)
         self.classes_ = per_label if self.multilabel_ else np.asarray(self.labels_)
         self.thresholds_ = thresholds
-
-    def _checked(
-        self, X: Any, *, reset: bool, beside: MultimodalArray | None = None
-    ) -> MultimodalArray:
-        """X as a container that fits this system, padding left out.
-
-        Its modalities are those of ``fit``, of which some may be absent, or exactly those
-        of the utterances `beside` which it validates.
-        """
-        zero = self.handle_nonfinite == "zero"
-        data = check_multimodal(self, X, self.modalities, reset=reset, allow_nonfinite=zero)
-        if beside is not None:
-            data = modalities_as_in(beside, data, some_lack=not self._needs_all_modalities)
-        elif not reset:
-            data = self._fitting_modalities(data)
-        if self.padding == "mask":
-            data = data.trim_padding(keep_empty=self._needs_all_modalities)
-        if self._needs_all_modalities:
-            check_all_present(data, type(self).__name__)
-        if self._needs_aligned:
-            check_aligned(data, type(self).__name__)
-        check_no_empty_rows(data)
-        return data
-
-    def _fitting_modalities(self, X: MultimodalArray) -> MultimodalArray:
-        """The modalities of ``fit``, in their order; refuses others and other sizes."""
-        check_fitted_modalities(X, self.n_features_)
-        present = [name for name in self.modalities_ if name in X]
-        if self._needs_all_modalities and len(present) < len(self.modalities_):
-            missing = [name for name in self.modalities_ if name not in X]
-            raise ValueError(
-                f"{type(self).__name__} needs every modality that it was fitted on, but "
-                f"X lacks {quoted(missing)}; MTEClassifier does without."
-            )
-        return X.select(*present)
-
-    def _logits(self, X: Any) -> NDArray[np.float32]:
-        self._check_fitted()
-        return self._run(self._checked(X, reset=False))
-
-    def _run(self, X: MultimodalArray) -> NDArray[np.float32]:
-        """Logits of checked utterances, computed from the shortest to the longest."""
-        self._prepare_prediction(X)
-        self._warn_of_cut(X)
-        if len(X) == 1:
-            return self._forward(X)
-        order = rows_by_length(X)
-        sorted_logits = self._forward(X[order])
-        logits = np.empty_like(sorted_logits)
-        logits[order] = sorted_logits
-        return logits
-
-    def _prepare_prediction(self, X: MultimodalArray) -> None:
-        """Settings that are read at prediction."""
-
-    def _warn_of_cut(self, X: MultimodalArray) -> None:
-        for name, window in (self._n_steps or {}).items():
-            longer = int((X.lengths(name) > window).sum()) if name in X else 0
-            if longer:
-                warnings.warn(
-                    f"{longer} utterances have more than the {window} steps of {name!r} "
-                    "that fit saw and were cut to them; padding='mask' reads them whole.",
-                    UserWarning,
-                    stacklevel=5,
-                )

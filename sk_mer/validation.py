@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
-from sklearn.utils import assert_all_finite
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import validate_data
 
-from .labels.space import check_unique, label_recipes, quoted
+from .labels.space import quoted
 from .multimodal.array import MultimodalArray
 
-__all__ = ["Targets", "check_multimodal", "check_targets", "resolve_hidden_sizes"]
+__all__ = ["check_multimodal", "resolve_hidden_sizes"]
 
 # The name of the one modality of a plain matrix.
 PLAIN = "features"
@@ -154,13 +151,13 @@ def refuse_rows(rows: NDArray[Any], fault: str, remedy: str) -> None:
         raise ValueError(f"Row(s) {shown}{more} have {fault}; {remedy}.")
 
 
-def check_all_present(X: MultimodalArray, system: str) -> None:
-    """Refuse utterances that lack a modality, for systems that need all of them."""
-    for name in X.modalities:
+def check_present(X: MultimodalArray, required: Iterable[str], system: str) -> None:
+    """Refuse utterances that lack a modality which a system needs."""
+    for name in required:
         refuse_rows(
             np.flatnonzero(X.lengths(name) == 0),
             f"no steps in modality {name!r}, which {system} needs",
-            "leave these utterances out, or use MTEClassifier",
+            "leave these utterances out, set missing='zeros', or use MTEClassifier",
         )
 
 
@@ -208,9 +205,16 @@ def check_names(parameter: str, given: Any, known: Iterable[Any], remedy: str = 
 
 
 def modalities_as_in(
-    X: MultimodalArray, X_val: MultimodalArray, *, some_lack: bool
+    X: MultimodalArray,
+    X_val: MultimodalArray,
+    *,
+    required: Iterable[str],
+    may_lack: Iterable[str] = (),
 ) -> MultimodalArray:
-    """Validation utterances with the modalities of the training utterances `X`."""
+    """Validation utterances with the modalities of the training utterances `X`.
+
+    Those that they `may_lack` altogether are left to the caller.
+    """
     for name, size in X_val.n_features.items():
         if name not in X:
             raise ValueError(
@@ -222,183 +226,13 @@ def modalities_as_in(
                 f"{X.n_features[name]} in X; use the same extractor for both."
             )
     for name, size in X.n_features.items():
-        if name not in X_val:
+        if name not in X_val and name not in may_lack:
             nobody = f"[np.zeros((0, {size}))] * {len(X_val)}"
-            remedy = f", {nobody} where no utterance has it" if some_lack else ""
+            remedy = "" if name in required else f", {nobody} where no utterance has it"
             raise ValueError(
                 f"X_val lacks the modality {name!r}, which X has; give it to X_val{remedy}."
             )
-    return X_val.select(*X.modalities)
-
-
-@dataclass(frozen=True)
-class Targets:
-    """Checked targets.
-
-    Parameters
-    ----------
-    names : tuple
-        Labels: one a column, or the sorted classes.
-    encoded : ndarray of shape (n,) or (n, n_labels)
-        int64 positions in `names`, or float32 zeros and ones.
-    """
-
-    names: tuple[Any, ...]
-    encoded: NDArray[Any]
-
-    @property
-    def multilabel(self) -> bool:
-        """Whether a row may have several labels."""
-        return self.encoded.ndim == 2
-
-    @property
-    def indicators(self) -> NDArray[np.bool_]:
-        """``(n, n_labels)`` of bool."""
-        return to_indicators(self.encoded, len(self.names))
-
-    def take(self, rows: NDArray[np.intp]) -> Targets:
-        """The targets of some rows."""
-        return Targets(self.names, self.encoded[rows])
-
-    def encode(self, y: Any, n_samples: int) -> Targets:
-        """Further rows with these labels, such as a validation set's."""
-        columns = getattr(y, "columns", self.names)
-        missing = [name for name in self.names if name not in columns]
-        if missing:
-            raise ValueError(f"y_val lacks {quoted(missing)}; it must have all labels.")
-        array = np.asarray(y[list(self.names)] if hasattr(y, "columns") else y)
-        wanted = (n_samples, *self.encoded.shape[1:])
-        if array.shape != wanted:
-            raise ValueError(
-                f"y_val has shape {array.shape}; expected {wanted}, as X_val and y say."
-            )
-        if self.multilabel:
-            _refuse_other_than_zero_one(array, self.names)
-            return Targets(self.names, array.astype(np.float32))
-        place = {name: k for k, name in enumerate(self.names)}
-        unknown = sorted({v for v in array.tolist() if v not in place}, key=str)
-        if unknown:
-            raise ValueError(f"y_val has {quoted(unknown)}, which y has not.")
-        return Targets(self.names, np.array([place[v] for v in array.tolist()]))
-
-
-def to_indicators(encoded: NDArray[Any], n_labels: int) -> NDArray[np.bool_]:
-    """Encoded targets as one column of bool a label."""
-    if encoded.ndim == 2:
-        return encoded.astype(bool)
-    return np.asarray(encoded[:, None] == np.arange(n_labels))
-
-
-def check_targets(y: Any, labels: Any = None, n_samples: int | None = None) -> Targets:
-    """Targets of ``fit``: multi-label columns or one class a row.
-
-    Parameters
-    ----------
-    y : array-like of shape (n,), (n, n_labels) or DataFrame
-        Columns of 0 and 1, or one class a row.
-    labels : sequence, mapping or None
-        Names of the columns, of which a list may leave some out; or what some of the
-        names stand for.
-    n_samples : int, optional
-        Rows that X has.
-
-    Returns
-    -------
-    Targets
-
-    Raises
-    ------
-    ValueError
-        If the length is wrong, a column holds other values than 0 and 1, a label has
-        no positives (or nothing else), or names do not fit.
-    """
-    if y is None:
-        raise ValueError("requires y to be passed, but the target y is None")
-    array = np.asarray(y)
-    if n_samples is not None and array.ndim and len(array) != n_samples:
-        raise ValueError(
-            f"y has {len(array)} rows but X has {n_samples} utterances, inconsistent "
-            "numbers of samples."
-        )
-    names = None if labels is None else list(label_recipes(labels))
-    defined = isinstance(labels, Mapping)
-    if array.ndim == 2 and (array.shape[1] > 1 or names or hasattr(y, "columns")):
-        return _multilabel(y, array, names, defined)
-    return _multiclass(array, names, defined)
-
-
-def _multilabel(
-    y: Any, array: NDArray[Any], names: list[Any] | None, defined: bool
-) -> Targets:
-    """Columns of labels; a list of names selects among them, definitions do not."""
-    if hasattr(y, "columns"):
-        columns = list(y.columns)
-        check_unique(columns)
-        if names is not None:
-            absent = [name for name in names if name not in columns]
-            if absent:
-                raise ValueError(
-                    f"labels name {quoted(absent)}, but the columns of y "
-                    f"are {quoted(columns)}."
-                )
-            names = columns if defined else names
-            array = np.asarray(y[names])
-        names = names or columns
-    if names is not None and len(names) != array.shape[1]:
-        raise ValueError(
-            f"{len(names)} labels were given for the {array.shape[1]} columns of y; "
-            "give one for each column."
-        )
-    names = list(range(array.shape[1])) if names is None else names
-    _refuse_other_than_zero_one(array, names)
-    encoded = array.astype(np.float32)
-    refuse_constant(encoded.astype(bool), names)
-    return Targets(tuple(names), encoded)
-
-
-def _refuse_other_than_zero_one(array: NDArray[Any], names: Sequence[Any]) -> None:
-    if array.dtype.kind in "OSU":
-        check_classification_targets(array)
-    good = np.isin(array, (0, 1))
-    if not good.all():
-        row, column = np.argwhere(~good)[0]
-        raise ValueError(
-            f"Unknown label type: y holds {array[row, column]!s} for label "
-            f"{names[column]!r} in row {row}; expected 0 or 1 in each column."
-        )
-
-
-def refuse_constant(indicators: NDArray[np.bool_], names: Sequence[Any]) -> None:
-    """Refuse labels that a model could learn nothing about."""
-    for fault, columns in (
-        ("no positives", ~indicators.any(axis=0)),
-        ("no negatives", indicators.all(axis=0)),
-    ):
-        if columns.any():
-            found = ", ".join(repr(names[int(k)]) for k in np.flatnonzero(columns))
-            raise ValueError(
-                f"Label(s) {found} have {fault} among the {len(indicators)} training "
-                "rows; leave them out (MTE can be asked for them by set_labels)."
-            )
-
-
-def _multiclass(array: NDArray[Any], names: list[Any] | None, defined: bool) -> Targets:
-    values = column_or_1d(array, warn=True)
-    if values.dtype.kind == "f":
-        assert_all_finite(values, input_name="y")
-    check_classification_targets(values)
-    classes, encoded = np.unique(values, return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError(
-            f"y has only one class, {classes.tolist()[0]!r}; expected at least two."
-        )
-    present = classes.tolist()
-    fits = names is None or set(names) == set(present)
-    if not fits and not (defined and set(names or ()) < set(present)):
-        raise ValueError(
-            f"labels are {names}, but the classes in y are {present}; name exactly those."
-        )
-    return Targets(tuple(present), encoded.astype(np.int64))
+    return X_val.select(*(name for name in X.modalities if name in X_val))
 
 
 def resolve_hidden_sizes(

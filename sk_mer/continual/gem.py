@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from ..engine.threads import n_cores, run_together
 
 __all__ = [
-    "KnownLabelsLoss",
     "MemoryStep",
     "SourceStep",
     "dual_weights",
@@ -181,28 +180,6 @@ def _products(rows: Sequence[Tensor], first_only: bool = False) -> NDArray[np.fl
     ends = range(0, len(rows[0]), share)
     tasks = [partial(part, range(a, min(a + share, len(rows[0])), _CHUNK)) for a in ends]
     return np.asarray(torch.stack(run_together(tasks)).sum(dim=0).numpy())
-
-
-class KnownLabelsLoss(nn.Module):
-    """The loss of those labels that the targets tell about.
-
-    Parameters
-    ----------
-    inner : Module
-        The loss of these labels.
-    columns : sequence of int
-        Where they are among all labels.
-    """
-
-    def __init__(self, inner: nn.Module, columns: Sequence[int]) -> None:
-        super().__init__()
-        self.inner = inner
-        self.columns = list(columns)
-
-    def forward(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Mean loss of ``(n, n_labels)`` logits."""
-        known = logits[:, self.columns]
-        return self.inner(known, y if y.ndim == 1 else y[:, self.columns])  # type: ignore[no-any-return]
 
 
 # Batch and loss of each memory, drawn anew for each step.

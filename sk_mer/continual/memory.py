@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..multimodal.array import MultimodalArray
 from ..multimodal.ragged import Block
-from ..validation import to_indicators
+from ..targets import Examples, Targets
 
 __all__ = ["Episode", "EpisodicMemory", "stratified_rows"]
 
@@ -66,33 +66,39 @@ class Episode:
 
     Parameters
     ----------
-    X : MultimodalArray
-        Utterances.
-    encoded : ndarray of shape (n,) or (n, n_labels)
-        Their targets, as positions or columns of all labels known by now.
-    columns : tuple of int
-        Labels that the targets tell about.
+    examples : Examples
+        Utterances, targets over all labels known by now, weights.
     n_seen : int
         Utterances that the task has shown so far.
     """
 
-    X: MultimodalArray
-    encoded: NDArray[Any]
-    columns: tuple[int, ...]
+    examples: Examples
     n_seen: int
+
+    def __len__(self) -> int:
+        return len(self.examples)
 
     def take(self, rows: NDArray[np.intp]) -> Episode:
         """Some rows, whose values are copied so that the others can go."""
-        part = self.X[rows]
-        kept = {name: part._block(name).compact() for name in part.modalities}
+        part = self.examples.take(rows)
+        kept = {name: part.X._block(name).compact() for name in part.X.modalities}
         X = MultimodalArray._from_blocks(kept)
-        return Episode(X, self.encoded[rows], self.columns, self.n_seen)
+        return Episode(Examples(X, part.targets, part.weights), self.n_seen)
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """Labels that the targets tell about."""
+        return told_columns(self.examples.targets)
 
     @property
     def indicators(self) -> NDArray[np.bool_]:
         """``(n, n_columns)``: the labels that it tells about."""
-        n_labels = max(self.columns) + 1
-        return to_indicators(self.encoded, n_labels)[:, list(self.columns)]
+        return self.examples.targets.indicators[:, list(self.columns)]
+
+
+def told_columns(targets: Targets) -> tuple[int, ...]:
+    """Labels that some row of the targets tells about."""
+    return tuple(np.flatnonzero(targets.known.any(axis=0)).tolist())
 
 
 @dataclass
@@ -113,11 +119,13 @@ class EpisodicMemory:
     >>> import numpy as np
     >>> from sk_mer import MultimodalArray
     >>> from sk_mer.continual.memory import EpisodicMemory
+    >>> from sk_mer.targets import Examples, Targets
     >>> memory, rng = EpisodicMemory(4), np.random.RandomState(0)
     >>> X, y = MultimodalArray(text=np.eye(6)), np.eye(2)[[0, 1] * 3]
-    >>> memory.add(X, y, (0, 1), rng)
-    >>> memory.add(X, y, (0, 1), rng)
-    >>> [len(episode.X) for episode in memory.episodes]
+    >>> task = Examples(X, Targets(("happy", "sad"), y))
+    >>> memory.add(task, rng)
+    >>> memory.add(task, rng)
+    >>> [len(episode) for episode in memory.episodes]
     [2, 2]
     """
 
@@ -125,29 +133,19 @@ class EpisodicMemory:
     episodes: list[Episode] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return sum(len(episode.X) for episode in self.episodes)
+        return sum(map(len, self.episodes))
 
-    def add(
-        self,
-        X: MultimodalArray,
-        encoded: NDArray[Any],
-        columns: tuple[int, ...],
-        rng: np.random.RandomState,
-    ) -> None:
+    def add(self, examples: Examples, rng: np.random.RandomState) -> None:
         """Remember a new task, and the others by a smaller share.
 
         Parameters
         ----------
-        X : MultimodalArray of n utterances
+        examples : Examples
             Of the task.
-        encoded : ndarray of shape (n,) or (n, n_labels)
-            Targets.
-        columns : tuple of int
-            Labels that they tell about.
         rng : RandomState
             Source of randomness.
         """
-        self.episodes.append(Episode(X, encoded, columns, len(X)))
+        self.episodes.append(Episode(examples, len(examples)))
         self.shrink(rng)
 
     def shrink(self, rng: np.random.RandomState) -> None:
@@ -178,47 +176,42 @@ class EpisodicMemory:
             if share
         ]
 
-    def extend(
-        self, X: MultimodalArray, encoded: NDArray[Any], rng: np.random.RandomState
-    ) -> None:
+    def extend(self, examples: Examples, rng: np.random.RandomState) -> None:
         """More utterances of the last task: a reservoir, in which all count alike.
 
         Parameters
         ----------
-        X : MultimodalArray of n utterances
-            Further ones.
-        encoded : ndarray of shape (n,) or (n, n_labels)
-            Targets of the same labels.
+        examples : Examples
+            Further ones, with targets of the same labels.
         rng : RandomState
             Source of randomness.
         """
         last = self.episodes[-1]
-        new = Episode(X, encoded, last.columns, len(X))
-        n_seen = last.n_seen + len(X)
+        n_new = len(examples)
+        new = Episode(examples, n_new)
+        n_seen = last.n_seen + n_new
         share = None if self.size is None else -(-self.size // len(self.episodes))
-        if share is not None and len(last.X) + len(X) > share:
-            n_new = min(rng.hypergeometric(len(X), last.n_seen, share), len(X))
-            n_old = min(share - n_new, len(last.X))
+        if share is not None and len(last) + n_new > share:
+            n_drawn = min(rng.hypergeometric(n_new, last.n_seen, share), n_new)
+            n_old = min(share - n_drawn, len(last))
             new = new.take(stratified_rows(new.indicators, share - n_old, rng))
             last = last.take(stratified_rows(last.indicators, n_old, rng))
-        joined = MultimodalArray.concatenate([last.X, new.X])
-        targets = np.concatenate([last.encoded, new.encoded])
-        self.episodes[-1] = Episode(joined, targets, last.columns, n_seen)
+        self.episodes[-1] = Episode(_joined(last.examples, new.examples), n_seen)
         if self.size is not None and len(self) > self.size:
             self.shrink(rng)  # others had more than their share
 
-    def widen(self, n_labels: int) -> None:
-        """Room for further labels in the targets; what is known of them stays as it is.
+    def widen(self, names: tuple[Any, ...]) -> None:
+        """Targets over further labels, of which the episodes tell nothing.
 
         Parameters
         ----------
-        n_labels : int
-            Known by now.
+        names : tuple
+            All labels known by now, old ones first.
         """
-        for episode in self.episodes:
-            if episode.encoded.ndim == 2:
-                missing = n_labels - episode.encoded.shape[1]
-                episode.encoded = np.pad(episode.encoded, ((0, 0), (0, missing)))
+        self.episodes = [
+            Episode(_widened(episode.examples, names), episode.n_seen)
+            for episode in self.episodes
+        ]
 
     def to_plain(self) -> dict[str, Any]:
         """The content as numbers and arrays.
@@ -231,13 +224,13 @@ class EpisodicMemory:
             "size": self.size,
             "episodes": [
                 {
-                    "encoded": episode.encoded,
-                    "columns": list(episode.columns),
+                    "encoded": episode.examples.targets.encoded,
+                    "weights": episode.examples.weights,
                     "n_seen": episode.n_seen,
                     "modalities": {
                         name: [block.values, block.lengths, block.table]
-                        for name in episode.X.modalities
-                        if (block := episode.X._block(name).compact())
+                        for name in episode.examples.X.modalities
+                        if (block := episode.examples.X._block(name).compact())
                     },
                 }
                 for episode in self.episodes
@@ -245,13 +238,15 @@ class EpisodicMemory:
         }
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> EpisodicMemory:
+    def from_plain(cls, plain: Mapping[str, Any], names: tuple[Any, ...]) -> EpisodicMemory:
         """The way back from :meth:`to_plain`.
 
         Parameters
         ----------
         plain : mapping
             What it gave.
+        names : tuple
+            All labels known by now.
 
         Returns
         -------
@@ -266,6 +261,29 @@ class EpisodicMemory:
                 for name, (values, lengths, table) in held["modalities"].items()
             }
             X = MultimodalArray._from_blocks(blocks)
-            columns = tuple(held["columns"])
-            episodes.append(Episode(X, held["encoded"], columns, held["n_seen"]))
+            targets = Targets(names, held["encoded"])
+            examples = Examples(X, targets, held["weights"])
+            episodes.append(Episode(examples, held["n_seen"]))
         return cls(plain["size"], episodes)
+
+
+def _joined(first: Examples, second: Examples) -> Examples:
+    """Rows of both, over the same labels."""
+    weights = None
+    if first.weights is not None or second.weights is not None:
+        both = [
+            np.ones(len(part)) if part.weights is None else part.weights
+            for part in (first, second)
+        ]
+        weights = np.concatenate(both)
+    encoded = np.concatenate([first.targets.encoded, second.targets.encoded])
+    X = MultimodalArray.concatenate([first.X, second.X])
+    return Examples(X, Targets(second.targets.names, encoded), weights)
+
+
+def _widened(examples: Examples, names: tuple[Any, ...]) -> Examples:
+    encoded = examples.targets.encoded
+    if encoded.ndim == 2:
+        missing = len(names) - encoded.shape[1]
+        encoded = np.pad(encoded, ((0, 0), (0, missing)), constant_values=np.nan)
+    return Examples(examples.X, Targets(names, encoded), examples.weights)

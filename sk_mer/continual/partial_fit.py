@@ -16,21 +16,16 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state
 from torch import nn
 
+from .._label_columns import checked_weights
 from ..engine.build import prediction_net
-from ..engine.training import (
-    check_pos_weight,
-    forked_seed,
-    given_criterion,
-    make_criterion,
-    whole_epochs,
-)
+from ..engine.training import forked_seed, whole_epochs
 from ..labels.space import quoted
 from ..metrics import label_auc_score, weighted_accuracies
-from ..model_selection import DEFAULT_THRESHOLD, thresholds_after_fit, tune_thresholds
+from ..model_selection import DEFAULT_THRESHOLD, thresholds_after_fit
 from ..multimodal.array import MultimodalArray
-from ..validation import Targets, to_indicators
-from .gem import KnownLabelsLoss, MemoryStep, SourceStep
-from .memory import EpisodicMemory
+from ..targets import Examples, to_indicators
+from .gem import MemoryStep, SourceStep
+from .memory import EpisodicMemory, told_columns
 from .tasks import Task, refuse_other_classes
 
 __all__ = ["IncrementalMixin"]
@@ -56,6 +51,7 @@ class IncrementalMixin:
         labels: Any = None,
         *,
         classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         X_val: Any = None,
         y_val: Any = None,
     ) -> Self:
@@ -69,15 +65,17 @@ class IncrementalMixin:
         X : like in `fit`
             Utterances; a handful will do.
         y : DataFrame or array-like of shape (n, n_labels) or (n,)
-            Columns of 0 and 1, or one class a row. A DataFrame may have some of the
-            labels only, old or new: what it lacks is not trained, by a ``criterion`` in
-            `net_params` neither.
+            Columns of 0 and 1, or one class a row; NaN in a column where the label is
+            not known. A DataFrame may have some of the labels only, old or new: what it
+            lacks is not trained, by a ``criterion`` in `net_params` neither.
         labels : sequence or mapping, optional
             Names of all labels from now on: the old ones and any new ones, in the order
             of the columns of `y` where it is an array. A mapping gives a name the word,
             words or vector that it stands for.
         classes : array-like, optional
             Classes that may come, for a one-dimensional `y`; others are refused.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the utterances, which the memory keeps; 0 leaves one out.
         X_val, y_val : like `X` and `y`, optional
             Validation data with all labels: the epoch with the best mean weighted
             accuracy is kept, ``threshold="tune"`` chooses the thresholds of all labels
@@ -110,34 +108,36 @@ class IncrementalMixin:
         if not hasattr(self, "net_"):
             if classes is not None:
                 refuse_other_classes(np.asarray(y), classes)
-            return estimator._fit(X, y, labels, X_val=X_val, y_val=y_val)  # type: ignore[no-any-return]
-        data = estimator._checked(X, reset=False)
+            given = {"sample_weight": sample_weight, "X_val": X_val, "y_val": y_val}
+            return estimator._fit(X, y, labels, **given)  # type: ignore[no-any-return]
+        data = estimator._checked(X, reset=False, fitting=True)
         task = Task(estimator, y, labels, classes, len(data))
         estimator._check_names(task.names)
-        check_pos_weight(estimator.pos_weight, task.names)
+        estimator._check_label_weights(task.targets)
+        part = _counted(estimator, Examples(data, task.targets), sample_weight)
         rows = _all_rows(estimator, task)
         rng = check_random_state(estimator.random_state)
-        memory = _memory_of(estimator, len(task.names), rng)
+        memory = _memory_of(estimator, task.names, rng)
         seed = int(rng.randint(np.iinfo(np.int32).max))
-        part = (data, Targets(task.names, task.encoded))
-        valid = estimator._given_validation(*part, X_val, y_val)
+        valid = estimator._given_validation(part, X_val, y_val)
         thresholds = _thresholds(estimator, task, valid is not None)
-        shown = _shown(data, task, valid)
+        shown = part if valid is None else valid
         with forked_seed(seed, estimator.device):
-            loss = _loss(estimator, task.encoded, task.columns, task.names)
+            loss = estimator._criterion(part, task.names)
             step = _step(estimator, memory, task.names, rng)
             module = _module(estimator, rows)
-            logits = _logits(estimator, module, shown[0])
+            logits = _logits(estimator, module, shown.X)
             before = _scores(estimator, logits, shown, thresholds)
+            score = estimator._score(valid, thresholds)
+            windows = estimator._n_steps
             net, history = estimator._train(
-                module, loss, part, valid, estimator._n_steps, thresholds, seed, step
+                module, loss, part, valid, windows, seed, score, step=step
             )
-        logits = _logits(estimator, net.module_, shown[0])
-        if estimator._tunes(valid):
-            thresholds = tune_thresholds(valid[1].indicators, expit(logits))
+        logits = _logits(estimator, net.module_, shown.X)
+        thresholds = estimator._tuned(valid, thresholds, logits)
         after = _scores(estimator, logits, shown, thresholds)
         if estimator.continual != "finetune":
-            _remember(estimator, memory, task, data, rng)
+            _remember(estimator, memory, part, rng)
         _learned(estimator, task, net, history, thresholds)
         estimator.continual_report_.append(
             _report(task, before, after, step, valid is not None)
@@ -149,22 +149,35 @@ class IncrementalMixin:
         left_out = () if self.store_memory else ("memory_",)
         return {name: value for name, value in state.items() if name not in left_out}
 
-    def _start_memory(
-        self, X: MultimodalArray, targets: Targets, rng: np.random.RandomState
-    ) -> None:
+    def _start_memory(self, examples: Examples, rng: np.random.RandomState) -> None:
         """Remember the task of ``fit``."""
         self.continual_report_: list[dict[str, Any]] = []
         self.__dict__.pop("memory_", None)
         if self.continual != "finetune":
-            columns = tuple(range(len(targets.names)))
             self.memory_ = EpisodicMemory(self.memory_size)
-            self.memory_.add(X, targets.encoded, columns, rng)
+            self.memory_.add(examples, rng)
 
     def _rows_of_new(
         self, recipes: Mapping[Any, Any], rng: np.random.RandomState
     ) -> NDArray[np.float32]:
-        """Where the rows of new labels begin."""
-        return self._unseen_rows(recipes)  # type: ignore[attr-defined, no-any-return]
+        """Where the rows of new labels begin: as torch draws a new linear layer."""
+        width = self._seen_rows.shape[1]  # type: ignore[attr-defined]
+        bound = (width - 1) ** -0.5
+        drawn = np.random.default_rng(rng.randint(np.iinfo(np.int32).max))
+        rows = drawn.uniform(-bound, bound, size=(len(recipes), width))
+        return rows.astype(np.float32)
+
+
+def _counted(estimator: Any, examples: Examples, sample_weight: Any) -> Examples:
+    """Those that count and can be learned from, with their weights."""
+    counted = examples.targets.known.any(axis=1) | estimator._reads_unlabeled
+    if sample_weight is not None:
+        weights = checked_weights(sample_weight, examples.X)
+        examples = Examples(examples.X, examples.targets, weights)
+        counted &= np.asarray(weights) > 0
+    if not counted.any():
+        raise ValueError("No row of y that counts tells about a label; give one that does.")
+    return examples if counted.all() else examples.take(np.flatnonzero(counted))
 
 
 def _all_rows(estimator: Any, task: Task) -> NDArray[np.float32]:
@@ -184,12 +197,13 @@ def _module(estimator: Any, rows: NDArray[np.float32]) -> Any:
     return module
 
 
-def _memory_of(estimator: Any, n_labels: int, rng: np.random.RandomState) -> EpisodicMemory:
+def _memory_of(
+    estimator: Any, names: tuple[Any, ...], rng: np.random.RandomState
+) -> EpisodicMemory:
     """A memory of past tasks that can be changed without harm to the estimator."""
     if estimator.continual == "finetune":
         return EpisodicMemory(0)
     memory = copy.copy(getattr(estimator, "memory_", EpisodicMemory(0)))
-    memory.episodes = [copy.copy(episode) for episode in memory.episodes]
     if not len(memory):
         wanted = "source data" if estimator.continual == "joint" else "a memory"
         raise ValueError(
@@ -198,7 +212,7 @@ def _memory_of(estimator: Any, n_labels: int, rng: np.random.RandomState) -> Epi
             "store_memory=True where it is pickled or saved; or set continual='finetune'."
         )
     memory.size = estimator.memory_size
-    memory.widen(n_labels)
+    memory.widen(names)
     if memory.size is not None and len(memory) > memory.size:
         memory.shrink(rng)
     n_seen = sum(episode.n_seen for episode in memory.episodes)
@@ -226,48 +240,6 @@ def _thresholds(estimator: Any, task: Task, validated: bool) -> NDArray[np.float
     return thresholds_after_fit(estimator.threshold, task.names, seen)
 
 
-Rows = tuple[MultimodalArray, NDArray[Any], tuple[int, ...]]
-
-
-def _loss(estimator: Any, encoded: Any, columns: Any, names: Any) -> KnownLabelsLoss:
-    """The loss of a task or an episode, which never sees what its targets do not tell."""
-    told = encoded[:, list(columns)] if encoded.ndim == 2 else encoded
-    weight = estimator.pos_weight
-    if not isinstance(weight, (str, Mapping)) and weight is not None:
-        weight = dict(zip(names, np.ravel(weight).tolist(), strict=False))
-    known = tuple(names[k] for k in columns)
-    own = make_criterion(told, known, weight)
-    loss = KnownLabelsLoss(given_criterion(estimator.net_params, own), columns)
-    if loss.inner is not own:
-        _refuse_other_sizes(loss, encoded, len(estimator._seen_names), len(names))
-    return loss
-
-
-def _refuse_other_sizes(
-    loss: KnownLabelsLoss, encoded: NDArray[Any], n_old: int, n_labels: int
-) -> None:
-    """Refuse a user's loss with a weight for each of other labels than these."""
-    tried, n_told = copy.deepcopy(loss), len(loss.columns)
-    vectors = [
-        len(values)
-        for values in (*tried.inner.parameters(), *tried.inner.buffers())
-        if values.ndim == 1 and len(values) > 1
-    ]
-    # torch would spread one label over the weights of several without an error.
-    fits = not any(n in (n_old, n_labels) and n != n_told for n in vectors)
-    try:
-        with torch.no_grad():
-            tried(torch.zeros(2, n_labels), torch.from_numpy(encoded[[0, -1]]))
-    except (RuntimeError, ValueError, IndexError):
-        fits = False
-    if not fits:
-        raise ValueError(
-            f"The {type(loss.inner).__name__} in net_params does not fit targets of "
-            f"{n_told} of the {n_labels} labels; leave criterion out, and weigh labels by "
-            "name with pos_weight={label: weight}."
-        )
-
-
 def _step(
     estimator: Any,
     memory: EpisodicMemory,
@@ -277,13 +249,16 @@ def _step(
     """The callback that brings the memory into each step; None to fine-tune."""
     if estimator.continual == "finetune":
         return None
-    losses = [_loss(estimator, e.encoded, e.columns, names) for e in memory.episodes]
+    losses = [estimator._criterion(e.examples, names) for e in memory.episodes]
 
     def batches() -> list[tuple[Any, nn.Module]]:
         found: list[tuple[Any, nn.Module]] = []
         for episode, loss in zip(memory.episodes, losses, strict=True):
-            dataset = estimator._dataset(episode.X, episode.encoded, estimator._n_steps)
-            rows = np.arange(len(episode.X))
+            held = episode.examples
+            dataset = estimator._dataset(
+                held.X, held.targets.encoded, estimator._n_steps, held.weights
+            )
+            rows = np.arange(len(held))
             if memory.size is None and len(rows) > _SOURCE_ROWS:
                 rows = rng.choice(rows, _SOURCE_ROWS, replace=False)
             found.append((dataset.batch(rows), loss))
@@ -310,25 +285,14 @@ def _learned(
 
 
 def _remember(
-    estimator: Any,
-    memory: EpisodicMemory,
-    task: Task,
-    data: MultimodalArray,
-    rng: np.random.RandomState,
+    estimator: Any, memory: EpisodicMemory, examples: Examples, rng: np.random.RandomState
 ) -> None:
     """Keep rows of this task: a new episode where it has another set of labels."""
-    if memory.episodes[-1].columns == task.columns:
-        memory.extend(data, task.encoded, rng)
+    if memory.episodes[-1].columns == told_columns(examples.targets):
+        memory.extend(examples, rng)
     else:
-        memory.add(data, task.encoded, task.columns, rng)
+        memory.add(examples, rng)
     estimator.memory_ = memory
-
-
-def _shown(data: MultimodalArray, task: Task, valid: Any) -> Rows:
-    """What the report speaks of: utterances, targets, the labels that these tell about."""
-    if valid is None:
-        return data, task.encoded, task.columns
-    return valid[0], valid[1].encoded, tuple(range(len(task.names)))
 
 
 def _logits(estimator: Any, module: nn.Module, X: MultimodalArray) -> NDArray[np.float32]:
@@ -340,24 +304,26 @@ def _logits(estimator: Any, module: nn.Module, X: MultimodalArray) -> NDArray[np
 def _scores(
     estimator: Any,
     logits: NDArray[np.float32],
-    rows: Rows,
+    rows: Examples,
     thresholds: NDArray[np.float64],
 ) -> dict[str, list[float]]:
     """Weighted accuracy and AUC of each label; NaN where the rows cannot tell."""
-    _, encoded, columns = rows
-    n_labels = logits.shape[1]
-    truth = to_indicators(encoded, n_labels)
+    n_labels, targets = logits.shape[1], rows.targets
+    truth = targets.indicators
+    counted = targets.known.astype(float)
+    if rows.weights is not None:
+        counted *= rows.weights[:, None]
     if estimator.multilabel_:
         guess = expit(logits) > thresholds
     else:
         guess = to_indicators(logits.argmax(axis=1), n_labels)
-    told = np.isin(np.arange(n_labels), columns)
-    accuracy = np.where(told, weighted_accuracies(truth, guess), np.nan)
+    accuracy = weighted_accuracies(truth, guess, counted)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedMetricWarning)  # NaN says it here
-        found = label_auc_score(truth, logits, average=None)
-    auc = np.where(told, found, np.nan)
-    return {"weighted_accuracy": accuracy.tolist(), "auc": auc.tolist()}
+        told = np.where(targets.known, truth, np.nan)
+        weights = rows.weights
+        auc = label_auc_score(told, logits, average=None, sample_weight=weights)
+    return {"weighted_accuracy": accuracy.tolist(), "auc": np.asarray(auc).tolist()}
 
 
 def _report(

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..labels.space import label_recipes, quoted
-from ..validation import Targets
+from ..targets import UNKNOWN_CLASS, Targets
 
 __all__ = ["Task", "refuse_other_classes"]
 
 
 class Task:
-    """Targets over all labels known from now on, and which of these they tell about.
+    """Targets over all labels known from now on; NaN where they do not tell.
 
     Parameters
     ----------
@@ -32,10 +32,8 @@ class Task:
         All labels, old ones first.
     new : dict
         What each new one stands for.
-    columns : tuple of int
-        Labels that the targets tell about.
-    encoded : ndarray of shape (n,) or (n, n_labels)
-        Positions, or columns of zeros and ones.
+    targets : Targets
+        Over `names`.
 
     Raises
     ------
@@ -59,23 +57,24 @@ class Task:
         if array.ndim == 2:
             told = _columns_of(y, array, given, old)
         else:
-            told = _classes_of(array, classes, given)
+            unlabeled = array == UNKNOWN_CLASS if estimator._reads_unlabeled else False
+            told = _classes_of(array[np.logical_not(unlabeled)], classes, given)
         unknown = [name for name in [*(given or ()), *told] if name not in old]
         new = list(dict.fromkeys(unknown))
         self.names = (*old, *new)
         self.new = {name: (given or label_recipes(new))[name] for name in new}
         place = {name: k for k, name in enumerate(self.names)}
         if array.ndim == 1:
-            self.columns = tuple(range(len(self.names)))
-            self.encoded = np.array([place[value] for value in array.tolist()])
+            encoded = np.array(
+                [place.get(value, UNKNOWN_CLASS) for value in array.tolist()]
+            )
+            self.targets = Targets(self.names, encoded)
             return
-        self.columns = tuple(place[name] for name in told)
-        values = np.asarray(y[told]) if hasattr(y, "columns") else array
-        known = Targets(tuple(told), np.zeros(values.shape, np.float32))
-        self.encoded = np.zeros((n_rows, len(self.names)), dtype=np.float32)
-        self.encoded[:, list(self.columns)] = known.encode(values, n_rows).encoded
-        told_new = [name for name in new if name in told]
-        _refuse_one_sided(self.encoded, told_new, place)
+        known = Targets(tuple(told), np.zeros(array.shape, np.float32))
+        encoded = np.full((n_rows, len(self.names)), np.nan, dtype=np.float32)
+        encoded[:, [place[name] for name in told]] = known.encode(y, n_rows, "y").encoded
+        self.targets = Targets(self.names, encoded)
+        _refuse_one_sided(encoded, [name for name in new if name in told], place)
 
 
 def _check_form(y: NDArray[Any], n_rows: int, multilabel: bool) -> None:
@@ -135,9 +134,11 @@ def _refuse_one_sided(
     """A new label needs examples of both kinds."""
     for name in names:
         column = encoded[:, place[name]]
-        if column.min() == column.max():
-            has, lacks = ("1", "negatives") if column[0] else ("0", "positives")
+        told = column[~np.isnan(column)]
+        if not len(told) or told.min() == told.max():
+            positive = len(told) and told[0]
+            has, lacks = ("1", "negatives") if positive else ("0", "positives")
             raise ValueError(
-                f"The new label {name!r} is {has} in all {len(column)} rows; give {lacks} "
+                f"The new label {name!r} is {has} in all {len(told)} rows; give {lacks} "
                 "too, such as few_shot_split draws."
             )

@@ -79,8 +79,10 @@ class AcceleratedNet(AccelerateMixin, MultimodalNet):  # type: ignore[misc]
 
     def get_loss(self, y_pred: Any, y_true: Any, *args: Any, **kwargs: Any) -> Any:
         """The loss, where the accelerator computes."""
-        y_true = to_device(y_true, self.accelerator.device)
-        return super().get_loss(y_pred, y_true, *args, **kwargs)
+        device = self.accelerator.device
+        if kwargs.get("X") is not None:
+            kwargs["X"] = to_device(kwargs["X"], device)
+        return super().get_loss(y_pred, to_device(y_true, device), *args, **kwargs)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Batches of this process to train on; all of them to validate on."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
 import torch
 from skorch import NeuralNet
@@ -13,7 +13,7 @@ from torch import nn
 from ..batching import BatchIterator, as_it_is
 from .net import MultimodalNet
 
-__all__ = ["RANK", "make_net", "prediction_net", "trim_net"]
+__all__ = ["RANK", "NetSettings", "make_net", "prediction_net", "trim_net"]
 
 # What epochs are compared by; see training.py.
 RANK = "valid_rank"
@@ -21,16 +21,32 @@ RANK = "valid_rank"
 _PREDICTION_ROWS = 512
 
 
+class NetSettings(Protocol):
+    """What a net is told by the estimator that it belongs to."""
+
+    lr: float
+    max_epochs: int
+    batch_size: int
+    device: str
+    precision: str
+    verbose: int
+    net_params: Mapping[str, Any] | None
+
+    def _net_settings(self) -> Mapping[str, Any]: ...
+
+
 def make_net(
-    estimator: Any, module: nn.Module, *, accelerated: bool = True, **arguments: Any
+    estimator: NetSettings, module: nn.Module, *, accelerated: bool = True, **arguments: Any
 ) -> NeuralNet:
     """A net with the estimator's settings; `net_params` have the last word.
 
-    All but a `criterion` among the arguments, which was made with regard to them.
+    All but a `criterion` among the arguments, which was made with regard to them. What
+    the system itself sets (``_net_settings``) stands between the defaults and these.
+    A named callback replaces one of the same name.
 
     Parameters
     ----------
-    estimator : BaseMultimodalClassifier
+    estimator : estimator
         Whose parameters to follow.
     module : Module
         What to train or to predict with.
@@ -67,8 +83,13 @@ def make_net(
     }
     if not accelerated:
         given.pop("accelerator", None)
-    callbacks = [*own.pop("callbacks", []), *_named(given.pop("callbacks", None) or [])]
-    settings = {**own, **given}
+    system = dict(estimator._net_settings())
+    callbacks = _merged(
+        own.pop("callbacks", []),
+        system.pop("callbacks", None),
+        given.pop("callbacks", None),
+    )
+    settings = {**own, **system, **given}
     settings = {
         **_optimizer_settings(settings),
         **_iterator_settings(settings["iterator_train"], "iterator_train", seed),
@@ -99,16 +120,29 @@ def _iterator_settings(iterator: Any, name: str, seed: int | None) -> dict[str, 
     return {}
 
 
-def _named(callbacks: Any) -> list[Any]:
-    return list(callbacks.items()) if isinstance(callbacks, Mapping) else list(callbacks)
+def _merged(*lists: Any) -> list[Any]:
+    """Callbacks in their order; one of a name that stood before takes its place."""
+    merged: list[Any] = []
+    for callbacks in lists:
+        for item in _items(callbacks or []):
+            names = [other[0] if isinstance(other, tuple) else None for other in merged]
+            if isinstance(item, tuple) and item[0] in names:
+                merged[names.index(item[0])] = item
+            else:
+                merged.append(item)
+    return merged
 
 
-def prediction_net(estimator: Any, module: nn.Module) -> NeuralNet:
+def _items(callbacks: Any) -> Iterable[Any]:
+    return callbacks.items() if isinstance(callbacks, Mapping) else callbacks
+
+
+def prediction_net(estimator: NetSettings, module: nn.Module) -> NeuralNet:
     """A net around a module whose weights are already there.
 
     Parameters
     ----------
-    estimator : BaseMultimodalClassifier
+    estimator : estimator
         Whose parameters to follow.
     module : Module
         With its weights.

@@ -12,16 +12,18 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.dataset import unpack_data
+from skorch.utils import to_tensor
 from torch import Tensor, nn
 
 from ..batching import split_batch
 from .casts import casts_kept
+from .losses import bare_logits
 from .threads import cores_for_parts, n_cores, n_parts, own_random_stream, run_together
 
-__all__ = ["GradientClipping", "MultimodalNet"]
+__all__ = ["SAMPLE_WEIGHT", "GradientClipping", "MultimodalNet"]
 
-# Whether a loss is a mean over rows that parts of a batch can add up to.
-_PLAIN_MEANS = (nn.BCEWithLogitsLoss, nn.CrossEntropyLoss)
+# An entry of a batch that is for the loss and not for the module.
+SAMPLE_WEIGHT = "sample_weight"
 
 
 class MultimodalNet(NeuralNet):
@@ -40,7 +42,11 @@ class MultimodalNet(NeuralNet):
     side by side on torch's threads. Gradients are added up before the one step of the
     optimizer, so that it is the step of the whole batch. This asks that rows do not
     meet inside the module, which says so by ``rows_are_independent``, and that the loss
-    is a mean over rows; otherwise the batch stays whole.
+    is a mean whose ``total_weight`` is known; otherwise the batch stays whole.
+
+    A batch may carry ``"sample_weight"`` beside its sequences and lengths, which goes
+    to the loss. In training a module may answer ``(logits, extras)``; its loss reads
+    both, everything else the logits.
     """
 
     def __init__(self, *args: Any, precision: str = "fp32", **kwargs: Any) -> None:
@@ -56,8 +62,19 @@ class MultimodalNet(NeuralNet):
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
         """The module's answer, under autocast where that was asked for."""
+        if isinstance(x, Mapping) and SAMPLE_WEIGHT in x:
+            x = {name: value for name, value in x.items() if name != SAMPLE_WEIGHT}
         with self.autocast():
             return super().infer(x, **fit_params)
+
+    def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, **kwargs: Any) -> Tensor:
+        """The loss of a batch, with the weights of its rows where it has any."""
+        y_true = to_tensor(y_true, device=self.device)
+        given = X.get(SAMPLE_WEIGHT) if isinstance(X, Mapping) else None
+        if given is None:
+            return self.criterion_(y_pred, y_true)  # type: ignore[no-any-return]
+        weights = to_tensor(given, device=self.device)
+        return self.criterion_(y_pred, y_true, sample_weight=weights)  # type: ignore[no-any-return]
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute the gradients of a batch, in parts where that is the same."""
@@ -66,9 +83,10 @@ class MultimodalNet(NeuralNet):
 
     def _train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         parts = self._parts(batch)
-        shares = _shares(self.criterion_, [y for _, y in parts])
-        if shares is None or len(parts) == 1:
-            return super().train_step_single(batch, **fit_params)  # type: ignore[no-any-return]
+        shares = None if len(parts) == 1 else _shares(self.criterion_, parts)
+        if shares is None:
+            step = super().train_step_single(batch, **fit_params)
+            return {**step, "y_pred": bare_logits(step["y_pred"])}
         self._set_training(True)
         weights = [w for w in self.module_.parameters() if w.requires_grad]
         seeds = torch.randint(2**62, (len(parts),)).tolist()
@@ -92,7 +110,7 @@ class MultimodalNet(NeuralNet):
     def _parts(self, batch: Any) -> list[Any]:
         """A batch of ours in parts; any other as it is."""
         inputs, y = unpack_data(batch)
-        ours = isinstance(inputs, Mapping) and set(inputs) == {"sequences", "lengths"}
+        ours = isinstance(inputs, Mapping) and {"sequences", "lengths"} <= set(inputs)
         count = n_parts(len(y)) if ours and self._divides else 1
         return split_batch((inputs, y), count) if count > 1 else [(inputs, y)]
 
@@ -127,7 +145,7 @@ class MultimodalNet(NeuralNet):
             loss = self.get_loss(y_pred, y, X=inputs, training=True) * share
             grads = _apart(torch.autograd.grad(loss, weights, allow_unused=True))
             total = [_sum(a, b) for a, b in zip(total, grads, strict=True)]
-            answers.append((y_pred.detach(), loss.detach()))
+            answers.append((bare_logits(y_pred).detach(), loss.detach()))
         return total, answers
 
 
@@ -156,14 +174,14 @@ def _add_gradient(weight: Tensor, grads: Sequence[Tensor | None]) -> None:
         weight.grad = _sum(weight.grad, grad)
 
 
-def _shares(criterion: nn.Module, targets: Sequence[Tensor]) -> list[float] | None:
+def _shares(criterion: nn.Module, parts: Sequence[Any]) -> list[float] | None:
     """What the mean loss of each part counts in that of the batch; None: unknown."""
-    criterion = getattr(criterion, "inner", criterion)  # of the labels that are known
-    if type(criterion) not in _PLAIN_MEANS or criterion.reduction != "mean":
+    total_weight = getattr(criterion, "total_weight", None)
+    if total_weight is None:
         return None
-    counts = [float(len(y)) for y in targets]
-    if isinstance(criterion, nn.CrossEntropyLoss) and criterion.weight is not None:
-        counts = [float(criterion.weight[y].sum()) for y in targets]
+    counts = [total_weight(y, inputs.get(SAMPLE_WEIGHT)) for inputs, y in parts]
+    if None in counts or not sum(counts):
+        return None
     return [count / sum(counts) for count in counts]
 
 

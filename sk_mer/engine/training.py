@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from numbers import Real
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,22 +19,31 @@ from skorch.history import History
 from torch import nn
 
 from ..batching import MultimodalDataset
+from ..labels.space import quoted
 from ..metrics import weighted_accuracies
-from ..validation import check_names, to_indicators
-from .build import RANK, make_net, prediction_net, trim_net
-from .net import GradientClipping, MultimodalNet
+from ..targets import known_cells, to_indicators
+from .build import RANK, NetSettings, make_net, prediction_net, trim_net
+from .losses import ClassLoss, GivenLoss, MultiLabelLoss, SquaredLoss
+from .net import SAMPLE_WEIGHT, GradientClipping, MultimodalNet
 from .threads import ProcessLock
 
-__all__ = ["train_net"]
+__all__ = ["ValidationWeightedAccuracy", "train_net"]
 
 _PLATEAU_FACTOR = 0.1
 _PLATEAU_PATIENCE = 5
 # Epochs are ranked by weighted accuracy, and by validation loss where it is equal.
 _TIE_BREAK = 1e-9
+_TORCH_FORMS: dict[type[nn.Module], type[nn.Module]] = {
+    MultiLabelLoss: nn.BCEWithLogitsLoss,
+    ClassLoss: nn.CrossEntropyLoss,
+    SquaredLoss: nn.MSELoss,
+}
 
 
 class ValidationWeightedAccuracy(Callback):
     """Records the mean weighted accuracy of each epoch, from logits already computed.
+
+    Unknown labels are left out, and rows count by their weights.
 
     Parameters
     ----------
@@ -47,24 +55,32 @@ class ValidationWeightedAccuracy(Callback):
         self.thresholds = thresholds
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Forget the last epoch."""
         self.logits_: list[NDArray[Any]] = []
         self.targets_: list[NDArray[Any]] = []
+        self.weights_: list[NDArray[Any]] = []
 
     def on_batch_end(
         self, net: NeuralNet, batch: Any = None, training: bool = False, **kwargs: Any
     ) -> None:
+        """Keep the answers to validation rows."""
         if not training:
             self.logits_.append(kwargs["y_pred"].detach().cpu().numpy())
             self.targets_.append(batch[1].cpu().numpy())
+            given = batch[0].get(SAMPLE_WEIGHT) if isinstance(batch[0], Mapping) else None
+            rows = np.ones(len(batch[1])) if given is None else given.cpu().numpy()
+            self.weights_.append(rows)
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Record the score, and what epochs are ranked by."""
         logits, targets = np.concatenate(self.logits_), np.concatenate(self.targets_)
         n_labels = logits.shape[1]
         if self.thresholds is None:
             guess = to_indicators(logits.argmax(axis=1), n_labels)
         else:
             guess = expit(logits) > self.thresholds
-        by_label = weighted_accuracies(to_indicators(targets, n_labels), guess)
+        counted = known_cells(targets, n_labels) * np.concatenate(self.weights_)[:, None]
+        by_label = weighted_accuracies(to_indicators(targets, n_labels), guess, counted)
         score = float(np.nanmean(by_label))
         net.history.record("valid_weighted_accuracy", score)
         # At first a slow learner answers the same to all: its score stands still, while
@@ -177,23 +193,31 @@ def check_accelerator(net_params: Mapping[str, Any] | None, random_state: Any) -
         )
 
 
+class TrainingSettings(NetSettings, Protocol):
+    """What training is told by the estimator that it is for."""
+
+    patience: int | None
+    clip_norm: float | None
+
+
 def train_net(
-    estimator: Any,
+    estimator: TrainingSettings,
     module: nn.Module,
     criterion: nn.Module,
     train: MultimodalDataset,
     valid: MultimodalDataset | None,
     *,
     seed: int,
-    thresholds: NDArray[np.float64] | None,
+    score: ValidationWeightedAccuracy | None,
     context: Any,
+    ranks: bool = True,
     step: Callback | None = None,
 ) -> tuple[NeuralNet, History]:
     """Train a module; the net that comes back predicts and holds no data.
 
     Parameters
     ----------
-    estimator : BaseMultimodalClassifier
+    estimator : estimator
         Whose parameters to follow.
     module, criterion : Module
         What to train, and the loss.
@@ -201,10 +225,13 @@ def train_net(
         `valid` None: no early stopping, the last weights stay.
     seed : int
         Of the order of batches.
-    thresholds : ndarray or None
-        See :class:`ValidationWeightedAccuracy`.
+    score : ValidationWeightedAccuracy or None
+        What is recorded of each epoch beside its losses.
     context : CallbackContext
         scikit-learn's, for progress.
+    ranks : bool, default=True
+        Whether `score` chooses the epoch that is kept; otherwise the validation loss
+        does.
     step : Callback, optional
         What changes gradients before they are clipped.
 
@@ -216,7 +243,7 @@ def train_net(
         Of the training.
     """
     callbacks = [
-        *_scoring(valid, thresholds),
+        *([] if score is None else [("weighted_accuracy", score)]),
         ("progress", EpochProgress(estimator, context)),
         *([] if step is None else [("continual", step)]),
         ("clip", GradientClipping(estimator.clip_norm)),
@@ -229,7 +256,7 @@ def train_net(
                 patience=_PLATEAU_PATIENCE,
             ),
         ),
-        *_stopping(valid, estimator.patience),
+        *_stopping(valid, estimator.patience, score is not None and ranks),
     ]
     net = make_net(
         estimator,
@@ -264,20 +291,12 @@ def whole_epochs(history: History) -> list[dict[str, Any]]:
     return [row for row in history if "train_batch_count" in row]
 
 
-def _scoring(
-    valid: MultimodalDataset | None, thresholds: NDArray[np.float64] | None
-) -> list[tuple[str, Callback]]:
-    if valid is None or not _can_score(valid):
-        return []
-    return [("weighted_accuracy", ValidationWeightedAccuracy(thresholds))]
-
-
 def _stopping(
-    valid: MultimodalDataset | None, patience: int | None
+    valid: MultimodalDataset | None, patience: int | None, by_score: bool
 ) -> list[tuple[str, Callback]]:
     if valid is None:
         return []
-    if _can_score(valid):
+    if by_score:
         monitor: dict[str, Any] = {
             "monitor": RANK,
             "lower_is_better": False,
@@ -298,83 +317,28 @@ def _stopping(
     ]
 
 
-def _can_score(valid: MultimodalDataset) -> bool:
-    """Whether some label has both positives and negatives among the validation rows."""
-    return bool((valid.y != valid.y[:1]).any())
-
-
-def make_criterion(
-    encoded: NDArray[Any], names: tuple[Any, ...], pos_weight: Any
-) -> nn.Module:
-    """Binary cross-entropy for columns of labels, cross-entropy for classes.
-
-    ``"balanced"`` weighs the positives of a label by negatives / positives over the
-    training rows (section 5 of the MTE paper), or a class by the inverse of its
-    frequency.
-    """
-    indicators = to_indicators(encoded, len(names))
-    weights = _weights(indicators, names, pos_weight, multilabel=encoded.ndim == 2)
-    if encoded.ndim == 2:
-        return nn.BCEWithLogitsLoss(pos_weight=weights)
-    return nn.CrossEntropyLoss(weight=weights)
-
-
-def check_pos_weight(pos_weight: Any, names: Sequence[Any]) -> None:
-    """Refuse a mapping with other labels than these, or with no weights."""
-    check_names("pos_weight", pos_weight, names)
-    for name, weight in pos_weight.items() if isinstance(pos_weight, Mapping) else ():
-        if not isinstance(weight, Real) or not 0 < float(weight) < np.inf:
-            raise ValueError(
-                f"pos_weight has {weight!r} for {name!r}; expected a positive number."
-            )
-
-
 def given_criterion(net_params: Mapping[str, Any] | None, default: nn.Module) -> nn.Module:
     """The loss that `net_params` ask for, made as skorch makes it, or the default.
 
-    Arguments without a loss are for the default, which keeps its weights.
+    Arguments without a loss are for torch's own form of the default, with its weights.
     """
     given, prefix = net_params or {}, "criterion__"
-    wanted = given.get("criterion", default)
     arguments = {
         name.removeprefix(prefix): value
         for name, value in given.items()
         if name.startswith(prefix)
     }
-    if arguments and wanted is default:
+    if "criterion" not in given and not arguments:
+        return default
+    wanted = given.get("criterion", _TORCH_FORMS.get(type(default)))
+    if wanted is None:
+        raise ValueError(
+            f"net_params has {quoted(prefix + name for name in arguments)}, but the loss "
+            "of this system takes no arguments; give a criterion beside them."
+        )
+    if "criterion" not in given:
         arguments = {**dict(default.named_buffers()), **arguments}
     if isinstance(wanted, nn.Module) and not arguments:
-        return wanted
+        return GivenLoss(wanted)
     make = type(wanted) if isinstance(wanted, nn.Module) else wanted
-    made: nn.Module = make(**arguments)
-    return made
-
-
-def _weights(
-    indicators: NDArray[np.bool_],
-    names: tuple[Any, ...],
-    pos_weight: Any,
-    *,
-    multilabel: bool,
-) -> torch.Tensor | None:
-    if pos_weight is None:
-        return None
-    n_positive = indicators.sum(axis=0)
-    if isinstance(pos_weight, str):
-        total = len(indicators)
-        wanted = (
-            total - n_positive if multilabel else np.full(len(names), total / len(names))
-        )
-        # A label without positives among the rows left for training keeps weight 1.
-        usable = (n_positive > 0) & (wanted > 0)
-        weights = np.divide(wanted, n_positive, out=np.ones(len(names)), where=usable)
-    elif isinstance(pos_weight, Mapping):
-        weights = np.array([pos_weight.get(name, 1.0) for name in names], dtype=float)
-    else:
-        weights = np.asarray(pos_weight, dtype=float)
-    if weights.shape != (len(names),) or not (weights > 0).all():
-        raise ValueError(
-            f"pos_weight={pos_weight!r} was given; expected 'balanced', None, or one "
-            f"positive number for each of the {len(names)} labels."
-        )
-    return torch.tensor(weights, dtype=torch.float32)
+    return GivenLoss(make(**arguments))

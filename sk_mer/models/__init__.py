@@ -1,6 +1,16 @@
-"""One file a published system: its torch module above, its estimator below."""
+"""One file a published system: its torch module above, its estimators below.
 
-from .lstm_fusion import EFLSTMClassifier, LFLSTMClassifier
+``__all__`` is the registry of systems, which saving, documentation and tests go through.
+"""
+
+from .ef_lstm import EFLSTMClassifier, EFLSTMRegressor
+from .lf_lstm import LFLSTMClassifier, LFLSTMRegressor
 from .mte import MTEClassifier
 
-__all__ = ["EFLSTMClassifier", "LFLSTMClassifier", "MTEClassifier"]
+__all__ = [
+    "EFLSTMClassifier",
+    "EFLSTMRegressor",
+    "LFLSTMClassifier",
+    "LFLSTMRegressor",
+    "MTEClassifier",
+]

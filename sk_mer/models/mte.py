@@ -10,21 +10,24 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from ..base import BaseMultimodalClassifier
-from ..labels.space import LabelSpace, is_table, quoted, vectors_of
+from ..classifier import BaseMultimodalClassifier
+from ..labels.space import is_table, quoted, vectors_of
+from ..module_spec import ModuleSpec
 from ..multimodal.array import MultimodalArray
 from ..serving.onnx_graph import OnnxGraph
 from ..validation import resolve_hidden_sizes
 from .layers.head import full_precision, score_labels
-from .layers.recurrent import LastStepBiLSTM
+from .layers.recurrent import LSTM_CONSTRAINTS, LastStepBiLSTM, lstm_settings
 
 __all__ = ["MTEClassifier", "MTEModule"]
 
@@ -171,9 +174,6 @@ class MTEClassifier(BaseMultimodalClassifier):
         Where the vectors of the labels come from; see
         :func:`~sk_mer.load_label_vectors`. With None the model learns a vector for
         each label and cannot be asked for others.
-    modalities : sequence of str, mapping of str to int, or None, default=None
-        Modalities to use; all of them by default. For `X` given as one array, a
-        mapping of modalities to their numbers of columns.
     hidden_sizes : mapping of str to int, or tuple, default=(300, 200, 100)
         Encoder size of each modality, by name or in the order text, audio, vision;
         100 for others. That of text always follows the label vectors, if there are
@@ -184,102 +184,23 @@ class MTEClassifier(BaseMultimodalClassifier):
         Whether each LSTM reads both ways; the directions are summed.
     dropout : float, default=0.15
         Dropout between layers.
-    padding : {"mask", "none"}, default="mask"
-        ``"mask"`` runs each utterance as if alone, at its own length. ``"none"`` pads
-        all to the longest of ``fit`` and reads the last step, as public code does.
     fusion_at_predict : {"learned", "uniform"}, default="learned"
         Weights of the modalities that an utterance has: those learned, or equal ones,
         as in the paper's experiments with missing modalities. Training itself always
         uses the learned ones; validation and reports use what is asked for here.
-    threshold : float, sequence, mapping or "tune", default=0.5
-        An emotion is predicted where its probability is greater. One number, one for
-        each label, or chosen for weighted accuracy on validation data. Classes (1-D
-        `y`) are predicted by the highest score instead.
-    pos_weight : "balanced", sequence, mapping or None, default="balanced"
-        Weight of positives in the loss; balanced: negatives / positives of the
-        training rows.
-    lr : float, default=1e-4
-        Learning rate of Adam; divided by ten after five epochs in which the
-        validation loss did not fall.
-    batch_size : int, default=512
-        Utterances a step.
-    max_epochs : int, default=100
-        Passes over the training rows at most.
-    patience : int or None, default=8
-        Epochs without a higher mean validation weighted accuracy (or an equal one with
-        a lower loss) before training stops; the weights of the best epoch are kept.
-        None trains to the end.
-    clip_norm : float or None, default=10.0
-        Largest global norm of the gradient.
-    validation_fraction : float or None, default=0.1
-        Share of rows (of groups, where given) set aside in ``fit``, unless a
-        validation set is given. None or 0: no early stopping.
-    handle_nonfinite : {"error", "zero"}, default="error"
-        Refuse NaN and infinite values, or read them as 0.
-    device : str, default="cpu"
-        Where torch computes.
-    precision : {"fp32", "bf16"}, default="fp32"
-        Matrix products in float32, or in bfloat16 where the device has units for it:
-        faster, with two to three significant digits in each product.
-    continual : {"gem", "agem", "joint", "replay", "finetune"}, default="gem"
-        How ``partial_fit`` keeps what was learned before: by projecting gradients
-        (Gradient Episodic Memory, or its cheap variant A-GEM), by steps on source data
-        in between, by adding the gradient of the memory, or not at all.
-    memory_size : int or None, default=256
-        Utterances of all past tasks together that are kept for that; None keeps all.
-    memory_strength : float, default=0.01
-        With ``"gem"``, how much a step is pulled back towards each past task when it
-        would harm one of them.
-    store_memory : bool, default=False
-        Whether these utterances travel with pickle, joblib, copies and ``save``.
-    random_state : int, RandomState or None, default=None
-        Seeds weights, batches, dropout and the validation draw.
-    verbose : int, default=0
-        1 prints a line an epoch.
-    net_params : dict or None, default=None
-        Anything else for :class:`skorch.NeuralNet`: ``callbacks``, ``optimizer``,
-        ``optimizer__weight_decay`` ...
+    {shared_parameters}
 
     Attributes
     ----------
-    labels_ : list
-        Labels that the estimator speaks of now; ``set_labels`` changes them.
-    seen_labels_ : list
-        Labels of ``fit``.
-    classes_ : ndarray of shape (n_labels,), or list of ndarray
-        The classes, or ``[0, 1]`` for each label of a 2-D `y`.
-    multilabel_ : bool
-        Whether `y` had a column a label.
-    thresholds_ : ndarray of shape (n_labels,)
-        In use for each of ``labels_``.
-    modalities_ : list of str
-        Modalities of ``fit``.
-    n_features_ : dict of str to int
-        Their feature sizes.
-    n_nonfinite_ : dict of str to int
-        NaN and infinite values met in ``fit``, by modality.
     modality_weights_ : dict of str to float
         Learned weights of the modalities; empty where there is only one.
     label_embeddings_ : dict of str to ndarray of shape (n_labels, hidden_size)
         The labels in the space of each modality.
-    history_ : list of dict
-        Losses and validation weighted accuracy of each epoch.
-    n_iter_ : int
-        Epochs run.
-    continual_report_ : list of dict
-        For each call of ``partial_fit`` after the first: scores of each label before
-        and after, violations met, mean angle in degrees between gradients before and
-        after their projection.
-    memory_ : EpisodicMemory
-        What is kept of past tasks, unless ``continual="finetune"``.
-    net_ : skorch.NeuralNet
-        The fitted net, trimmed for prediction.
-    n_features_in_ : int
-        Columns, where `X` was a matrix.
+    {shared_attributes}
 
     See Also
     --------
-    EFLSTMClassifier, LFLSTMClassifier : Rivals of the paper's tables.
+    EFLSTMClassifier, LFLSTMClassifier : Baselines of the paper's tables.
 
     References
     ----------
@@ -303,6 +224,15 @@ class MTEClassifier(BaseMultimodalClassifier):
     (200, 2)
     """
 
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseMultimodalClassifier._parameter_constraints,
+        **LSTM_CONSTRAINTS,
+        "label_vectors": "no_validation",
+        "hidden_sizes": [Interval(Integral, 1, None, closed="left"), "array-like", Mapping],
+        "fusion_at_predict": [StrOptions({"learned", "uniform"})],
+    }
+    _uses_label_vectors = True
+    _exports_onnx = True
     _presets: ClassVar[dict[str, dict[str, Any]]] = {
         "mosei": {"batch_size": 512, "lr": 1e-4, "clip_norm": 10.0},
         "iemocap": {"batch_size": 32, "lr": 1e-3, "clip_norm": 1.0},
@@ -323,6 +253,7 @@ class MTEClassifier(BaseMultimodalClassifier):
         fusion_at_predict: str = "learned",
         threshold: Any = 0.5,
         pos_weight: Any = "balanced",
+        class_weight: Any = "balanced",
         lr: float = 1e-4,
         batch_size: int = 512,
         max_epochs: int = 100,
@@ -351,6 +282,7 @@ class MTEClassifier(BaseMultimodalClassifier):
         self.fusion_at_predict = fusion_at_predict
         self.threshold = threshold
         self.pos_weight = pos_weight
+        self.class_weight = class_weight
         self.lr = lr
         self.batch_size = batch_size
         self.max_epochs = max_epochs
@@ -368,28 +300,23 @@ class MTEClassifier(BaseMultimodalClassifier):
         self.verbose = verbose
         self.net_params = net_params
 
-    def _make_module(self, n_features: Mapping[str, int], space: LabelSpace) -> nn.Module:
-        sizes = resolve_hidden_sizes(
-            self.hidden_sizes, list(dict.fromkeys([_WORD_SPACE, *n_features]))
-        )
-        learned = space.vectors is None
-        if space.vectors is None:
-            vectors = (
-                torch.randn(len(space), sizes[_WORD_SPACE]) / sizes[_WORD_SPACE] ** 0.5
-            )
+    def _make_module(self, spec: ModuleSpec) -> nn.Module:
+        names = list(dict.fromkeys([_WORD_SPACE, *spec.n_features]))
+        sizes = resolve_hidden_sizes(self.hidden_sizes, names)
+        if spec.vectors is None:
+            size = sizes[_WORD_SPACE]
+            vectors = torch.randn(len(spec), size) / size**0.5
         else:
-            vectors = torch.from_numpy(space.vectors)
+            vectors = torch.from_numpy(spec.vectors)
             sizes[_WORD_SPACE] = vectors.shape[1]
-        return MTEModule(
-            n_features,
-            sizes,
-            vectors,
-            learn_vectors=learned,
-            num_layers=self.num_layers,
-            bidirectional=self.bidirectional,
-            dropout=self.dropout,
-            masked=self.padding == "mask",
-        )
+        learned = spec.vectors is None
+        settings = lstm_settings(self)
+        return MTEModule(spec.n_features, sizes, vectors, learn_vectors=learned, **settings)
+
+    def _rows_of_new(
+        self, recipes: Mapping[Any, Any], rng: np.random.RandomState
+    ) -> NDArray[np.float32]:
+        return self._unseen_rows(recipes)
 
     def _unseen_rows(self, recipes: Mapping[Any, Any]) -> NDArray[np.float32]:
         needs_words = any(isinstance(recipe, tuple) for recipe in recipes.values())

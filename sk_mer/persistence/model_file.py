@@ -30,10 +30,10 @@ from .model_header import (
 )
 from .plain_values import PlainReader, PlainWriter
 
-__all__ = ["load", "load_estimator", "save_estimator"]
+__all__ = ["load_estimator", "save_estimator"]
 
 _FORMAT = "sk_mer"
-_VERSION = 1
+_VERSION = 2
 _WEIGHTS, _ARRAYS = "module/", "array/"
 _ARRAY_TYPES = (
     torch.bool,
@@ -59,61 +59,15 @@ _DAMAGED = (
 )
 
 
-def load(path: Any, *, label_vectors: Any = None) -> Any:
-    """Read any estimator that ``save`` wrote; runs no code from the file.
-
-    Nothing that the file names is opened, and nothing is built that does not fit the
-    tensors in it.
-
-    Parameters
-    ----------
-    path : path
-        A file written by ``estimator.save``.
-    label_vectors : object, optional
-        Source of vectors for new labels, instead of the one that was saved. A path
-        that the file names is never opened.
-
-    Returns
-    -------
-    estimator
-        Fitted, of the class that was saved.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no file.
-    ValueError
-        If the file is damaged or was not written by sk_mer.
-
-    Warns
-    -----
-    UserWarning
-        Of what was in the file and is left out, such as the path of a source of label
-        vectors.
-
-    Examples
-    --------
-    >>> import pathlib, tempfile
-    >>> import numpy as np
-    >>> import sk_mer
-    >>> X, y = np.eye(12), np.arange(12) % 2
-    >>> est = sk_mer.MTEClassifier(hidden_sizes=4, max_epochs=1).fit(X, y)
-    >>> path = pathlib.Path(tempfile.mkdtemp()) / "model.safetensors"
-    >>> est.save(path)
-    >>> sk_mer.load(path).labels_
-    [0, 1]
-    """
-    return load_estimator(Path(path), label_vectors)
-
-
 def save_estimator(estimator: Any, path: Path) -> None:
-    """Write an estimator; see ``BaseMultimodalClassifier.save``."""
+    """Write an estimator; see ``save`` of the estimators."""
     writer = PlainWriter()
     with damaged(partial(_UNFIT.format, type(estimator).__name__)):
         text = json.dumps(_header(estimator, writer))
         for name, weight in estimator.net_.module_.state_dict().items():
             writer.tensors[_WEIGHTS + name] = weight.detach().cpu().contiguous()
-        _rebuilt(json.loads(text), writer.tensors, None, [])  # as load will
+        known = {type(estimator).__name__: type(estimator)}
+        _rebuilt(json.loads(text), writer.tensors, known, None, [])  # as load will
     for note in writer.notes:
         warnings.warn(note, UserWarning, stacklevel=3)
     save_file(writer.tensors, str(path), metadata={_FORMAT: text})
@@ -141,7 +95,7 @@ def _header(estimator: Any, writer: PlainWriter) -> dict[str, Any]:
         "params": {name: writer.plain(value, name) for name, value in params.items()},
         "fitted": {name: writer.plain(value, name) for name, value in fitted.items()},
     }
-    if estimator.store_memory and hasattr(estimator, _MEMORY):
+    if getattr(estimator, "store_memory", False) and hasattr(estimator, _MEMORY):
         held = getattr(estimator, _MEMORY).to_plain()
         header["memory"] = writer.plain(held, "the memory")
     return header
@@ -154,8 +108,8 @@ def _not_kept(name: str, what: str) -> str:
     )
 
 
-def load_estimator(path: Path, label_vectors: Any = None) -> Any:
-    """Read an estimator; see ``BaseMultimodalClassifier.load``."""
+def load_estimator(path: Path, known: Mapping[str, type], label_vectors: Any = None) -> Any:
+    """Read an estimator of one of the `known` classes; see :func:`sk_mer.load`."""
     if not path.exists():
         raise FileNotFoundError(f"No file at {str(path)!r}; give one that save() wrote.")
     refuse_special_file(path)
@@ -167,8 +121,19 @@ def load_estimator(path: Path, label_vectors: Any = None) -> Any:
             f"{path.name} has format version {header['version']}, newer than "
             f"{_VERSION}; update sk_mer to read it."
         )
+    if header["version"] < _VERSION:
+        raise ValueError(
+            f"{path.name} has format version {header['version']}, of an earlier sk_mer; "
+            "fit and save the estimator again."
+        )
+    held = header.get("class")
+    if len(known) == 1 and isinstance(held, str) and held not in known:
+        raise ValueError(
+            f"{path.name} holds a {held:.60}, not a {next(iter(known))}; use sk_mer.load "
+            "for either."
+        )
     with damaged(partial(_DAMAGED.format, path.name)):
-        estimator, module = _rebuilt(header, tensors, label_vectors, notes)
+        estimator, module = _rebuilt(header, tensors, known, label_vectors, notes)
         _fit_to_machine(estimator, notes)
         estimator.net_ = prediction_net(estimator, module)
     for note in notes:
@@ -192,6 +157,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
 def _rebuilt(
     header: Mapping[str, Any],
     tensors: Mapping[str, torch.Tensor],
+    known: Mapping[str, type],
     vectors: Any,
     notes: list[str],
 ) -> tuple[Any, torch.nn.Module]:
@@ -199,7 +165,7 @@ def _rebuilt(
     wanted = {"version", "class", "params", "fitted"}
     fits = set(header) - {"memory"} == wanted
     expect(fits, "what its header has", sorted(header), f"{sorted(wanted)}")
-    kind = _known_class(header["class"])
+    kind = _known_class(header["class"], known)
     arrays, weights = _sorted_tensors(tensors)
     reader = PlainReader(arrays)
     declared = {
@@ -214,20 +180,22 @@ def _rebuilt(
     module = with_weights(estimator, weights)
     if "memory" in header:
         check_memory(held, declared["fitted"])
-        setattr(estimator, _MEMORY, EpisodicMemory.from_plain(held))
+        setattr(
+            estimator,
+            _MEMORY,
+            EpisodicMemory.from_plain(held, declared["fitted"]["_seen_names"]),
+        )
     reader.finish()
     return estimator, module
 
 
-def _known_class(name: Any) -> Any:
-    from .. import models
-
-    if name not in models.__all__:
+def _known_class(name: Any, known: Mapping[str, type]) -> Any:
+    if name not in list(known):
         raise BadValue(
-            f"its class {name!r:.60} is no estimator of this sk_mer, which knows "
-            f"{', '.join(models.__all__)}"
+            f"its class {name!r:.60} is none of those that may be read here: "
+            f"{', '.join(known)}"
         )
-    return getattr(models, name)
+    return known[name]
 
 
 def _items(header: Mapping[str, Any], part: str) -> Any:

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.base import is_regressor
 from sklearn.utils._param_validation import InvalidParameterError
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from .._declared import (
+    MAX_WINDOW,
     BadValue,
     check_count,
     check_counts,
@@ -28,6 +30,7 @@ from .._declared import (
     is_number,
 )
 from ..labels.space import is_table
+from ..targets import UNKNOWN_CLASS
 
 __all__ = [
     "FITTED",
@@ -41,26 +44,31 @@ __all__ = [
 ]
 
 # What fit, partial_fit and set_labels leave behind, beside the net and the memory.
-FITTED = (
-    "classes_",
-    "continual_report_",
+_OF_ALL = (
     "feature_names_in_",
     "history_",
-    "labels_",
     "modalities_",
-    "multilabel_",
     "n_features_",
     "n_features_in_",
     "n_iter_",
     "n_nonfinite_",
+    "n_steps_",
+    "_n_steps",
+)
+_OF_CLASSIFIERS = (
+    "classes_",
+    "continual_report_",
+    "labels_",
+    "multilabel_",
     "thresholds_",
     "_has_vectors",
-    "_n_steps",
     "_rows",
     "_seen_names",
     "_seen_rows",
     "_seen_thresholds",
 )
+_OF_REGRESSORS = ("target_mean_", "target_scale_", "targets_", "_one_column")
+FITTED = (*_OF_ALL, *_OF_CLASSIFIERS, *_OF_REGRESSORS)
 OPTIONAL = ("continual_report_", "feature_names_in_", "n_features_in_")
 # Weights that a file may have, and calls of torch that making a layer takes for each.
 _MAX_WEIGHTS, _CALLS = 10_000, 16
@@ -155,7 +163,7 @@ def check_params(estimator: Any) -> None:
 
     Parameters
     ----------
-    estimator : BaseMultimodalClassifier
+    estimator : estimator
         With the parameters of the file.
 
     Raises
@@ -174,8 +182,9 @@ def check_params(estimator: Any) -> None:
     elif named is not None:
         fits = len(named) > 0 and all(isinstance(name, str) for name in named)
         expect(fits, "modalities", named, "names")
-    if isinstance(estimator.threshold, Mapping):
-        for name, value in estimator.threshold.items():
+    threshold = getattr(estimator, "threshold", None)  # regressors have none
+    if isinstance(threshold, Mapping):
+        for name, value in threshold.items():
             fits = is_number(value) and 0 <= value <= 1
             expect(fits, f"threshold[{name!r}]", value, "a number from 0 to 1")
 
@@ -187,22 +196,27 @@ def check_fitted(fitted: Mapping[str, Any], estimator: Any) -> None:
     ----------
     fitted : mapping of str to object
         By name.
-    estimator : BaseMultimodalClassifier
+    estimator : estimator
         With the parameters of the file.
 
     Raises
     ------
     BadValue
     """
+    regressor = is_regressor(estimator)
+    wanted = (*_OF_ALL, *(_OF_REGRESSORS if regressor else _OF_CLASSIFIERS))
     for name in fitted:
-        expect(name in FITTED, "a fitted attribute", name, "one that fit makes")
-    for name in FITTED:
+        expect(name in wanted, "a fitted attribute", name, "one that fit makes")
+    for name in wanted:
         if name not in fitted and name not in OPTIONAL:
             raise BadValue(f"it has no {name}")
     _check_modalities(fitted, estimator)
-    _check_labels(fitted)
     _check_records(fitted)
-    check_flag(fitted["_has_vectors"], "_has_vectors")
+    if regressor:
+        _check_numbers(fitted)
+    else:
+        _check_labels(fitted)
+        check_flag(fitted["_has_vectors"], "_has_vectors")
     if "n_features_in_" in fitted:
         check_count(fitted["n_features_in_"], "n_features_in_", 1)
     if "feature_names_in_" in fitted:
@@ -216,8 +230,19 @@ def _check_modalities(fitted: Mapping[str, Any], estimator: Any) -> None:
     names = list(check_counts(fitted["n_features_"], "n_features_", 1))
     expect(fitted["modalities_"] == names, "modalities_", fitted["modalities_"], str(names))
     check_counts(fitted["n_nonfinite_"], "n_nonfinite_", 0, keys=names)
+    check_counts(fitted["n_steps_"], "n_steps_", 1, MAX_WINDOW, keys=names)
     windows = fitted["_n_steps"]
     check_windows(windows, "_n_steps", names, estimator.padding, estimator._needs_aligned)
+
+
+def _check_numbers(fitted: Mapping[str, Any]) -> None:
+    """Names of the target columns, each with its mean and its scale."""
+    names = check_names(fitted["targets_"], "targets_", list)
+    for name in ("target_mean_", "target_scale_"):
+        fits = _is_array(fitted[name], "f", 1) and len(fitted[name]) == len(names)
+        fits = fits and bool(np.isfinite(fitted[name]).all())
+        expect(fits, name, fitted[name], f"{len(names)} finite numbers")
+    check_flag(fitted["_one_column"], "_one_column")
 
 
 def _check_labels(fitted: Mapping[str, Any]) -> None:
@@ -286,7 +311,7 @@ def check_memory(held: Any, fitted: Mapping[str, Any]) -> None:
     expect(size is None or is_count(size, 1), "the memory's size", size, "a number or None")
     expect(isinstance(episodes, list), "the memory's episodes", episodes, "a list")
     for episode in episodes:
-        wanted = {"encoded", "columns", "n_seen", "modalities"}
+        wanted = {"encoded", "weights", "n_seen", "modalities"}
         fits = isinstance(episode, dict) and set(episode) == wanted
         expect(fits, "an episode", episode, f"{sorted(wanted)}")
         n_rows = _check_targets(episode, fitted)
@@ -300,19 +325,20 @@ def check_memory(held: Any, fitted: Mapping[str, Any]) -> None:
 
 def _check_targets(episode: Mapping[str, Any], fitted: Mapping[str, Any]) -> int:
     """Number of rows of an episode, whose targets are of labels that the model knows."""
-    encoded, columns = episode["encoded"], episode["columns"]
+    encoded, weights = episode["encoded"], episode["weights"]
     n_seen = len(fitted["_seen_names"])
     kind, ndim = ("f", 2) if fitted["multilabel_"] else ("i", 1)
     fits = _is_array(encoded, kind, ndim) and len(encoded) > 0
-    n_labels = encoded.shape[1] if fits and ndim == 2 else n_seen
+    fits = fits and (ndim == 1 or encoded.shape[1] == n_seen)
     largest = 1 if ndim == 2 else n_seen - 1
-    fits = fits and 0 < n_labels <= n_seen
-    fits = fits and not (encoded < 0).any() and not (encoded > largest).any()
+    least = 0 if ndim == 2 else UNKNOWN_CLASS
+    fits = fits and not (encoded < least).any() and not (encoded > largest).any()
     expect(fits, "encoded of an episode", encoded, f"targets of {n_seen} labels")
-    fits = isinstance(columns, list) and bool(columns)
-    fits = fits and all(is_count(k) and k < n_labels for k in columns)
-    fits = fits and len(set(columns)) == len(columns)
-    expect(fits, "columns of an episode", columns, f"some of {n_labels}")
+    fits = weights is None or (_is_array(weights, "f", 1) and len(weights) == len(encoded))
+    fits = fits and (weights is None or bool((weights > 0).all()))
+    expect(
+        fits, "weights of an episode", weights, "None, or a positive number for each row"
+    )
     return len(encoded)
 
 
@@ -337,7 +363,7 @@ def with_weights(estimator: Any, state: Mapping[str, torch.Tensor]) -> nn.Module
 
     Parameters
     ----------
-    estimator : BaseMultimodalClassifier
+    estimator : estimator
         With the attributes of the file.
     state : mapping of str to Tensor
         The weights, by name; they become those of the network.

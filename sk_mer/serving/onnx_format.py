@@ -50,7 +50,7 @@ OPERATORS = frozenset(
         *("Squeeze", "Sub", "Sum", "Tanh", "Transpose", "Unsqueeze"),
     )
 )
-_VERSION = 1
+_VERSION = 2
 # Numbers that a graph may hold for two utterances of one step, for each byte of it.
 _PER_BYTE, _SPARE = 2, 100_000
 
@@ -75,7 +75,7 @@ def description_of(estimator: Any) -> dict[str, Any]:
 
     Parameters
     ----------
-    estimator : FittedMultimodalClassifier
+    estimator : BaseMultimodalClassifier
         Which is exported.
 
     Returns
@@ -98,7 +98,8 @@ def description_of(estimator: Any) -> dict[str, Any]:
         "n_steps": estimator._n_steps,
         "padding": estimator.padding,
         "handle_nonfinite": estimator.handle_nonfinite,
-        "needs_all_modalities": estimator._needs_all_modalities,
+        "missing": estimator.missing,
+        "required": list(estimator._required(estimator.modalities_, fitting=False)),
         "needs_aligned": estimator._needs_aligned,
         "speaks_of_words": estimator._has_vectors,
     }
@@ -151,18 +152,22 @@ def read_model(path: Path, onnx: Any) -> tuple[Any, dict[str, Any]]:
 def _checked_description(about: Any) -> dict[str, Any]:
     expect(isinstance(about, dict), "its description", about, "a mapping")
     version = check_count(about.get("version"), "its version", 1)
-    expect(version == _VERSION, "its version", version, f"{_VERSION}, so update sk_mer")
+    expect(version == _VERSION, "its version", version, f"{_VERSION}, that of this sk_mer")
     keys = {"labels", "rows", "thresholds", "seen_labels", "seen_rows", "seen_thresholds"}
     keys |= {"threshold_of_others", "multilabel", "n_features", "n_steps", "padding"}
-    keys |= {"handle_nonfinite", "needs_all_modalities", "needs_aligned", "class"}
+    keys |= {"handle_nonfinite", "missing", "required", "needs_aligned", "class"}
     keys |= {"version", "speaks_of_words"}
     missing = sorted(keys - set(about))
     expect(not missing, "what its description lacks", missing, "nothing")
     expect(isinstance(about["class"], str), "class", about["class"], "a name")
-    for name in ("multilabel", "needs_all_modalities", "needs_aligned", "speaks_of_words"):
+    for name in ("multilabel", "needs_aligned", "speaks_of_words"):
         check_flag(about[name], name)
     check_option(about["handle_nonfinite"], "handle_nonfinite", ("error", "zero"))
+    check_option(about["missing"], "missing", ("error", "zeros"))
     modalities = list(check_counts(about["n_features"], "n_features", 1))
+    required = about["required"]
+    fits = isinstance(required, list) and all(name in modalities for name in required)
+    expect(fits, "required", required, f"some of {modalities}")
     windows, padding = about["n_steps"], about["padding"]
     check_windows(windows, "n_steps", modalities, padding, about["needs_aligned"])
     _check_others(about["threshold_of_others"])

@@ -42,7 +42,7 @@ def export_onnx(estimator: Any, path: Path) -> None:
 
     Parameters
     ----------
-    estimator : FittedMultimodalClassifier
+    estimator : BaseMultimodalClassifier
         With a module that has ``onnx_logits``.
     path : Path
         Where to write.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -130,7 +130,8 @@ class OnnxEmotionPredictor(EmotionPredictor):
         self._n_steps = about["n_steps"]
         self._system = about["class"]
         self._has_vectors = about["speaks_of_words"]
-        self._needs_all_modalities = about["needs_all_modalities"]  # type: ignore[misc]
+        self.missing = about["missing"]
+        self._needed = tuple(about["required"])
         self._needs_aligned = about["needs_aligned"]  # type: ignore[misc]
         self._seen_names = tuple(about["seen_labels"])
         self._seen_rows = about["seen_rows"]
@@ -158,6 +159,9 @@ class OnnxEmotionPredictor(EmotionPredictor):
 
     def _check_fitted(self) -> None:
         """It comes fitted."""
+
+    def _required(self, modalities: Sequence[str], *, fitting: bool) -> Sequence[str]:
+        return self._needed
 
     def _set_rows(self, rows: NDArray[np.float32]) -> None:
         """The rows go in with each batch."""

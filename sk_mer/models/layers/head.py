@@ -1,15 +1,18 @@
-"""Layers that several published systems share."""
+"""The end of a network: label rows and their scores; dropout on a processor."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from ...engine.threads import random_stream
 
-__all__ = ["dropout", "full_precision", "score_labels"]
+__all__ = ["LabelHead", "SystemModule", "dropout", "full_precision", "score_labels"]
 
 _RANDOM_BITS = 16
 
@@ -67,6 +70,7 @@ def score_labels(states: Tensor, rows: Tensor, *, training: bool) -> Tensor:
     Tensor of shape (n, n_labels)
     """
     with full_precision(states):
+        states = states.to(rows.dtype)  # autocast may have made it bfloat16
         if training:
             return states @ rows.T
         return torch.stack([states @ row.clone() for row in rows], dim=1)
@@ -85,3 +89,67 @@ def full_precision(beside: Tensor) -> torch.autocast:
     context manager
     """
     return torch.autocast(beside.device.type, enabled=False)
+
+
+class LabelHead(nn.Linear):
+    """A linear layer whose rows are labels, which can be exchanged for others.
+
+    Parameters
+    ----------
+    n_inputs : int
+        Size of a state.
+    n_labels : int
+        Rows.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mer.models.layers.head import LabelHead
+    >>> LabelHead(4, 3)(torch.ones(2, 4)).shape
+    torch.Size([2, 3])
+    """
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Logits ``(n, n_labels)`` of ``(n, n_inputs)`` states, in float32."""
+        scores = score_labels(states, self.weight, training=self.training)
+        return scores + self.bias
+
+    def label_rows(self) -> NDArray[np.float32]:
+        """Weights and, in the last column, biases."""
+        rows = torch.cat([self.weight, self.bias[:, None]], dim=1)
+        return rows.detach().cpu().numpy().copy()
+
+    def set_label_rows(self, rows: Tensor, learn: bool = True) -> None:
+        """Score the labels of these rows from now on; a head always learns."""
+        rows = rows.to(self.weight)
+        self.out_features = len(rows)
+        # Contiguous copies: BLAS rounds by the layout in memory.
+        self.weight = nn.Parameter(rows[:, :-1].contiguous())
+        self.bias = nn.Parameter(rows[:, -1].contiguous())
+
+    def onnx_logits(self, graph: Any, states: str, rows: str) -> str:
+        """The same, as nodes of a graph; `states` and `rows` are names of tensors."""
+        last, end, columns = graph.integers(-1), graph.integers(2**62), graph.integers(1)
+        weights = graph.add("Slice", rows, graph.integers(0), last, columns)
+        biases = graph.add("Slice", rows, last, end, columns)
+        flat = graph.add("Transpose", biases, perm=[1, 0])
+        return str(graph.add("Add", graph.scores(states, weights), flat))
+
+
+class SystemModule(nn.Module):
+    """Base of the networks that end in a :class:`LabelHead`, as ``self.head``.
+
+    ``rows_are_independent`` says that no utterance of a batch is read for another, so
+    that a batch may be computed in micro-batches.
+    """
+
+    rows_are_independent = True
+    head: LabelHead
+
+    def label_rows(self) -> NDArray[np.float32]:
+        """Weights and, in the last column, biases of the head."""
+        return self.head.label_rows()
+
+    def set_label_rows(self, rows: Tensor, learn: bool = True) -> None:
+        """Score the labels of these rows from now on."""
+        self.head.set_label_rows(rows, learn)

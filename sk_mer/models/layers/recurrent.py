@@ -11,9 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import partial
+from numbers import Integral, Real
 from typing import Any
 
 import torch
+from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
@@ -23,8 +25,14 @@ from ...engine.casts import cast_weights
 from ...engine.threads import n_parts, run_together
 from .head import dropout
 
-__all__ = ["LastStepBiLSTM", "has_fast_kernel"]
+__all__ = ["LSTM_CONSTRAINTS", "LastStepBiLSTM", "has_fast_kernel", "lstm_settings"]
 
+# Parameters of the estimators that are built on this encoder.
+LSTM_CONSTRAINTS: dict[str, Any] = {
+    "num_layers": [Interval(Integral, 1, None, closed="left")],
+    "bidirectional": ["boolean"],
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+}
 _LSTM_MODE = 2  # torch's number for this kind of cell
 Weights = Mapping[str, Tensor]
 
@@ -38,6 +46,16 @@ def has_fast_kernel(steps: Tensor) -> bool:
         and torch._C._has_mkldnn
         and torch._C._get_mkldnn_enabled()
     )
+
+
+def lstm_settings(estimator: Any) -> dict[str, Any]:
+    """Arguments of :class:`LastStepBiLSTM` that are parameters of an estimator."""
+    return {
+        "num_layers": estimator.num_layers,
+        "bidirectional": estimator.bidirectional,
+        "dropout": estimator.dropout,
+        "masked": estimator.padding == "mask",
+    }
 
 
 class LastStepBiLSTM(nn.Module):

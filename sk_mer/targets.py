@@ -1,0 +1,339 @@
+"""What is known of utterances: labels, classes or numbers, with gaps where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import assert_all_finite
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from .labels.space import check_unique, label_recipes, quoted
+from .multimodal.array import MultimodalArray
+
+__all__ = [
+    "UNKNOWN_CLASS",
+    "Examples",
+    "Targets",
+    "check_numbers",
+    "check_targets",
+    "known_cells",
+    "to_indicators",
+]
+
+# scikit-learn's sign for "not told" in a column of classes.
+UNKNOWN_CLASS = -1
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Checked targets.
+
+    Parameters
+    ----------
+    names : tuple
+        One a column, or the sorted classes.
+    encoded : ndarray of shape (n,) or (n, n_names)
+        int64 positions in `names` (-1 where unknown), or float32 zeros and ones, or
+        numbers (NaN where unknown).
+    numbers : bool, default=False
+        Whether the columns hold numbers, such as valence, and not labels.
+    """
+
+    names: tuple[Any, ...]
+    encoded: NDArray[Any]
+    numbers: bool = False
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether a row may have several labels."""
+        return self.encoded.ndim == 2 and not self.numbers
+
+    @property
+    def indicators(self) -> NDArray[np.bool_]:
+        """``(n, n_names)`` of bool; False where unknown."""
+        return to_indicators(self.encoded, len(self.names))
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """``(n, n_names)`` of bool: what the targets tell about."""
+        return known_cells(self.encoded, len(self.names))
+
+    def take(self, rows: NDArray[np.intp]) -> Targets:
+        """The targets of some rows."""
+        return Targets(self.names, self.encoded[rows], self.numbers)
+
+    def encode(self, y: Any, n_samples: int, what: str = "y_val") -> Targets:
+        """Further rows with these labels, such as a validation set's."""
+        columns = getattr(y, "columns", self.names)
+        missing = [name for name in self.names if name not in columns]
+        if missing:
+            raise ValueError(f"{what} lacks {quoted(missing)}; it must have all labels.")
+        array = _array(y[list(self.names)] if hasattr(y, "columns") else y)
+        wanted = (n_samples, *self.encoded.shape[1:])
+        if self.numbers and array.ndim == 1 and wanted[1] == 1:
+            array = array[:, None]
+        if array.shape != wanted:
+            raise ValueError(
+                f"{what} has shape {array.shape}; expected {wanted}, as X_val and y say."
+            )
+        if self.numbers:
+            return Targets(self.names, _numbers(array, self.names, what), numbers=True)
+        if self.multilabel:
+            return Targets(self.names, _zero_one_columns(array, self.names))
+        place = {name: k for k, name in enumerate(self.names)}
+        unknown = sorted({v for v in array.tolist() if v not in place}, key=str)
+        if unknown:
+            raise ValueError(f"{what} has {quoted(unknown)}, which y has not.")
+        return Targets(self.names, np.array([place[v] for v in array.tolist()]))
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Utterances with what is known of them.
+
+    Parameters
+    ----------
+    X : MultimodalArray of n utterances
+        Checked.
+    targets : Targets
+        Of each.
+    weights : ndarray of shape (n,) or None
+        Of each; None where all count alike.
+    """
+
+    X: MultimodalArray
+    targets: Targets
+    weights: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def take(self, rows: NDArray[np.intp]) -> Examples:
+        """Some of them."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Examples(self.X[rows], self.targets.take(rows), weights)
+
+
+def to_indicators(encoded: NDArray[Any], n_labels: int) -> NDArray[np.bool_]:
+    """Encoded targets as one column of bool a label; False where unknown."""
+    if encoded.ndim == 2:
+        return np.asarray(encoded == 1)
+    return np.asarray(encoded[:, None] == np.arange(n_labels))
+
+
+def known_cells(encoded: NDArray[Any], n_labels: int) -> NDArray[np.bool_]:
+    """Which cells of :func:`to_indicators` the targets tell about."""
+    if encoded.ndim == 2:
+        return np.asarray(~np.isnan(encoded))
+    return np.repeat((encoded != UNKNOWN_CLASS)[:, None], n_labels, axis=1)
+
+
+def check_targets(
+    y: Any,
+    labels: Any = None,
+    n_samples: int | None = None,
+    *,
+    semi_supervised: bool = False,
+) -> Targets:
+    """Targets of a classifier's ``fit``: multi-label columns or one class a row.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,), (n, n_labels) or DataFrame
+        Columns of 0, 1 and NaN (unknown), or one class a row.
+    labels : sequence, mapping or None
+        Names of the columns, of which a list may leave some out; or what some of the
+        names stand for.
+    n_samples : int, optional
+        Rows that X has.
+    semi_supervised : bool, default=False
+        Whether -1 among at least two other classes means "unknown".
+
+    Returns
+    -------
+    Targets
+
+    Raises
+    ------
+    ValueError
+        If the length is wrong, a column holds other values than 0, 1 and NaN, a label
+        has no positives (or nothing else), or names do not fit.
+    """
+    array = _checked_rows(y, n_samples)
+    names = None if labels is None else list(label_recipes(labels))
+    defined = isinstance(labels, Mapping)
+    if array.ndim == 2 and (array.shape[1] > 1 or names or hasattr(y, "columns")):
+        return _multilabel(y, array, names, defined)
+    return _multiclass(array, names, defined, semi_supervised)
+
+
+def check_numbers(y: Any, n_samples: int) -> Targets:
+    """Targets of a regressor's ``fit``: columns of numbers, NaN where unknown.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,), (n, n_outputs), DataFrame or Series
+        Numbers.
+    n_samples : int
+        Rows that X has.
+
+    Returns
+    -------
+    Targets
+        Always with columns.
+
+    Raises
+    ------
+    ValueError
+        If the length is wrong, a value is infinite or no number, or a column is NaN
+        throughout.
+    """
+    array = _checked_rows(y, n_samples)
+    if array.ndim == 1:
+        columns: list[Any] = [getattr(y, "name", None) or 0]
+        array = array[:, None]
+    elif array.ndim == 2:
+        columns = list(getattr(y, "columns", range(array.shape[1])))
+    else:
+        raise ValueError(f"y has {array.ndim} dimensions; expected 1 or 2.")
+    check_unique(columns)
+    numbers = _numbers(array, columns, "y")
+    if numbers.shape[1] == 1 and np.isnan(numbers).any() and not hasattr(y, "columns"):
+        # One column is no table with gaps: a NaN in it is most likely an accident.
+        assert_all_finite(numbers, input_name="y")
+    empty = np.flatnonzero(np.isnan(numbers).all(axis=0)).tolist()
+    if empty:
+        found = quoted(columns[k] for k in empty)
+        raise ValueError(f"y is NaN throughout for {found}; leave these columns out.")
+    return Targets(tuple(columns), numbers, numbers=True)
+
+
+def _checked_rows(y: Any, n_samples: int | None) -> NDArray[Any]:
+    if y is None:
+        raise ValueError("requires y to be passed, but the target y is None")
+    array = _array(y)
+    if n_samples is not None and array.ndim and len(array) != n_samples:
+        raise ValueError(
+            f"y has {len(array)} rows but X has {n_samples} utterances, inconsistent "
+            "numbers of samples."
+        )
+    return array
+
+
+def _array(y: Any) -> NDArray[Any]:
+    """`y` as an array; pandas' NA in a column of numbers becomes NaN."""
+    if hasattr(y, "isna") and hasattr(y, "to_numpy") and bool(np.any(y.isna())):
+        try:
+            return np.asarray(y.to_numpy(dtype=float, na_value=np.nan))
+        except (TypeError, ValueError):  # words among the values: a later check says so
+            return np.asarray(y)
+    return np.asarray(y)
+
+
+def _numbers(array: NDArray[Any], names: Sequence[Any], what: str) -> NDArray[np.float32]:
+    try:
+        numbers = array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{what} holds values that are no numbers; a regressor needs numbers, and a "
+            "classifier takes classes."
+        ) from None
+    if array.dtype.kind == "c" or np.isinf(numbers).any():
+        raise ValueError(
+            f"{what} holds complex or infinite values (infinity); expected numbers."
+        )
+    return numbers.astype(np.float32)
+
+
+def _multilabel(
+    y: Any, array: NDArray[Any], names: list[Any] | None, defined: bool
+) -> Targets:
+    """Columns of labels; a list of names selects among them, definitions do not."""
+    if hasattr(y, "columns"):
+        columns = list(y.columns)
+        check_unique(columns)
+        if names is not None:
+            absent = [name for name in names if name not in columns]
+            if absent:
+                raise ValueError(
+                    f"labels name {quoted(absent)}, but the columns of y "
+                    f"are {quoted(columns)}."
+                )
+            names = columns if defined else names
+            array = _array(y[names])
+        names = names or columns
+    if names is not None and len(names) != array.shape[1]:
+        raise ValueError(
+            f"{len(names)} labels were given for the {array.shape[1]} columns of y; "
+            "give one for each column."
+        )
+    names = list(range(array.shape[1])) if names is None else names
+    targets = Targets(tuple(names), _zero_one_columns(array, names))
+    refuse_constant(targets)
+    return targets
+
+
+def _zero_one_columns(array: NDArray[Any], names: Sequence[Any]) -> NDArray[np.float32]:
+    """float32 columns of 0, 1 and NaN; refuses all other values."""
+    values = array
+    if array.dtype.kind == "O":
+        numbers = [
+            isinstance(v, (bool, int, float, np.number)) or v is None for v in array.flat
+        ]
+        values = array.astype(float) if all(numbers) else array
+    if values.dtype.kind in "OSU":
+        check_classification_targets(array)
+    good = np.isin(values, (0, 1))
+    if values.dtype.kind == "f":
+        good |= np.isnan(values)
+    if not good.all():
+        row, column = np.argwhere(~good)[0]
+        raise ValueError(
+            f"Unknown label type: y holds {array[row, column]!s} for label "
+            f"{names[column]!r} in row {row}; expected 0, 1, or NaN where it is unknown."
+        )
+    return values.astype(np.float32)
+
+
+def refuse_constant(targets: Targets) -> None:
+    """Refuse labels that a model could learn nothing about."""
+    yes, known = targets.indicators, targets.known
+    for fault, columns in (
+        ("no positives", ~yes.any(axis=0)),
+        ("no negatives", ~(known & ~yes).any(axis=0)),
+    ):
+        if columns.any():
+            found = ", ".join(repr(targets.names[int(k)]) for k in np.flatnonzero(columns))
+            raise ValueError(
+                f"Label(s) {found} have {fault} among the {len(yes)} training "
+                "rows; leave them out (MTE can be asked for them by set_labels)."
+            )
+
+
+def _multiclass(
+    array: NDArray[Any], names: list[Any] | None, defined: bool, semi_supervised: bool
+) -> Targets:
+    values = column_or_1d(array, warn=True)
+    if values.dtype.kind == "f":
+        assert_all_finite(values, input_name="y")
+    check_classification_targets(values)
+    classes, encoded = np.unique(values, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(
+            f"y has only one class, {classes.tolist()[0]!r}; expected at least two."
+        )
+    present = classes.tolist()
+    # With one class beside -1 the two are a binary problem, as elsewhere in scikit-learn.
+    if semi_supervised and present[0] == UNKNOWN_CLASS and len(present) > 2:
+        present, encoded = present[1:], encoded - 1
+    fits = names is None or set(names) == set(present)
+    if not fits and not (defined and set(names or ()) < set(present)):
+        raise ValueError(
+            f"labels are {names}, but the classes in y are {present}; name exactly those."
+        )
+    return Targets(tuple(present), encoded.astype(np.int64))
