@@ -114,8 +114,8 @@ class MultimodalPredictor(BaseEstimator, metaclass=ABCMeta):
         lacking = [name for name in required if name not in X]
         if (lacking and self.missing == "error") or not present:
             raise ValueError(
-                f"{type(self).__name__} needs {quoted(lacking or used)} here, which X "
-                "lacks; give it, or use MTEClassifier, which does without."
+                f"{type(self).__name__} needs {quoted(required or used)}, but X lacks "
+                f"{quoted(lacking or used)}; MTEClassifier does without."
             )
         return X.select(*present)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,12 @@ def _in_this_process_under_mutmut(monkeypatch):
 
 
 SMALL = {"num_layers": 1, "lr": 0.01, "batch_size": 32, "max_epochs": 4, "random_state": 0}
+
+
+def encoder_size(system, size):
+    """The parameter of a system that says how large its encoders are."""
+    taken = signature(system).parameters
+    return {("hidden_sizes" if "hidden_sizes" in taken else "hidden_size"): size}
 
 
 @pytest.fixture(scope="session")

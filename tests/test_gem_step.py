@@ -12,7 +12,6 @@ from torch import nn
 
 from sk_mer.continual import gem as continual
 from sk_mer.continual.gem import (
-    KnownLabelsLoss,
     MemoryStep,
     SourceStep,
     dual_weights,
@@ -200,34 +199,6 @@ def test_products_are_added_up_in_double_precision():
     ends = [0, continual._CHUNK, 2 * continual._CHUNK]
     g[ends], m[ends] = torch.tensor([1e4, 1.0, 1e4]), torch.tensor([1e4, -1.0, -1e4])
     assert project_gradient(g, [m]).violated
-
-
-# The loss of known labels.
-
-
-def test_loss_of_the_columns_that_are_told():
-    logits = torch.tensor([[0.1, 2.0, -1.0, 5.0], [0.3, -2.0, 4.0, -5.0]])
-    y = torch.tensor([[0.0, NAN, 1.0, NAN], [1.0, NAN, 0.0, NAN]])
-    loss = KnownLabelsLoss(nn.BCEWithLogitsLoss(), (2, 0))
-    picked = nn.BCEWithLogitsLoss()(logits[:, [2, 0]], y[:, [2, 0]])
-    assert loss(logits, y) == picked
-    weighted = KnownLabelsLoss(
-        nn.BCEWithLogitsLoss(pos_weight=torch.tensor([3.0, 1.0])), (2, 0)
-    )
-    expected = nn.functional.binary_cross_entropy_with_logits(
-        logits[:, [2, 0]], y[:, [2, 0]], pos_weight=torch.tensor([3.0, 1.0])
-    )
-    assert weighted(logits, y) == expected
-    assert dict(weighted.to(torch.float64).named_buffers())[
-        "inner.pos_weight"
-    ].dtype == torch.float64  # fmt: skip
-
-
-def test_loss_of_the_classes_that_are_told():
-    logits = torch.tensor([[0.1, 2.0, -1.0], [0.3, -2.0, 4.0]])
-    place = torch.tensor([0, 1])  # among the columns
-    loss = KnownLabelsLoss(nn.CrossEntropyLoss(), [1, 2])
-    assert loss(logits, place) == nn.CrossEntropyLoss()(logits[:, 1:], place)
 
 
 # Steps of a net.

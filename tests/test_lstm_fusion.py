@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MultimodalArray
-from sk_mer.labels.space import LabelSpace
+from sk_mer.module_spec import ModuleSpec
 
-from .conftest import SMALL
+from .conftest import SMALL, encoder_size
 
 MOSEI = {"text": 300, "audio": 74, "vision": 35}
 BOTH = pytest.mark.parametrize("system", [EFLSTMClassifier, LFLSTMClassifier])
@@ -17,20 +17,18 @@ BOTH = pytest.mark.parametrize("system", [EFLSTMClassifier, LFLSTMClassifier])
     ("system", "count"), [(EFLSTMClassifier, 3_874_806), (LFLSTMClassifier, 5_372_806)]
 )
 def test_parameter_count_of_the_published_models(system, count):
-    module = system()._make_module(MOSEI, LabelSpace(tuple(range(6))))
+    module = system()._make_module(ModuleSpec(MOSEI, MOSEI, tuple(range(6))))
     assert sum(p.numel() for p in module.parameters()) == count
 
 
 def test_early_fusion_is_the_equation(aligned):
-    model = EFLSTMClassifier(hidden_sizes=6, **SMALL).fit(
-        aligned.X, aligned.y[aligned.seen]
-    )
+    model = EFLSTMClassifier(hidden_size=6, **SMALL).fit(aligned.X, aligned.y[aligned.seen])
     module = model.net_.module_
     for utterance, z in zip(
         aligned.X[:5], model.decision_function(aligned.X[:5]), strict=True
     ):
         joined = torch.from_numpy(np.concatenate(list(utterance.values()), axis=1))[None]
-        expected = module.head(module.encoder.lstm(joined)[0][0, -1])
+        expected = module.head(module.encoder.lstm(joined)[0][:, -1])[0]
         np.testing.assert_allclose(z, expected.detach(), rtol=1e-4, atol=1e-5)
 
 
@@ -46,20 +44,24 @@ def test_late_fusion_is_the_equation(emotions):
             for name, encoder in zip(module.names, module.encoders, strict=True)
         ]
         assert [len(state) for state in last] == [12, 10, 8]
-        expected = module.head(torch.cat(last))
+        expected = module.head(torch.cat(last)[None])[0]
         np.testing.assert_allclose(z, expected.detach(), rtol=1e-4, atol=1e-5)
 
 
 @BOTH
 def test_they_learn(aligned, system):
     settings = {**SMALL, "max_epochs": 25, "patience": None}
-    model = system(hidden_sizes=16, **settings).fit(aligned.X, aligned.y[aligned.seen])
+    model = system(**encoder_size(system, 16), **settings).fit(
+        aligned.X, aligned.y[aligned.seen]
+    )
     assert (model.predict(aligned.X) == aligned.y[aligned.seen].to_numpy()).mean() > 0.9
 
 
 @BOTH
 def test_unseen_labels_are_refused(aligned, system):
-    model = system(hidden_sizes=6, **SMALL).fit(aligned.X, aligned.y[aligned.seen])
+    model = system(**encoder_size(system, 6), **SMALL).fit(
+        aligned.X, aligned.y[aligned.seen]
+    )
     with pytest.raises(ValueError, match="has never seen 'excited', 'frustrated'"):
         model.set_labels([*aligned.unseen, "happy"])
     before = model.predict_proba(aligned.X)
@@ -69,7 +71,7 @@ def test_unseen_labels_are_refused(aligned, system):
 
 @BOTH
 def test_unseen_labels_as_the_paper_ran_them(aligned, system):
-    model = system(hidden_sizes=6, unseen_labels="random", **SMALL)
+    model = system(**encoder_size(system, 6), unseen_labels="random", **SMALL)
     model.fit(aligned.X, aligned.y[aligned.seen])
     before = model.predict_proba(aligned.X)
     model.set_labels([*aligned.seen, "excited"])
@@ -92,7 +94,9 @@ def test_early_fusion_needs_alignment(emotions):
 
 @BOTH
 def test_all_modalities_are_needed(aligned, system):
-    model = system(hidden_sizes=6, **SMALL).fit(aligned.X, aligned.y[aligned.seen])
+    model = system(**encoder_size(system, 6), **SMALL).fit(
+        aligned.X, aligned.y[aligned.seen]
+    )
     with pytest.raises(ValueError, match="X lacks 'audio', 'vision'"):
         model.predict(aligned.X.select("text"))
     holes = MultimodalArray(text=[np.ones((1, 2)), None], audio=[np.ones((1, 2))] * 2)
@@ -105,7 +109,7 @@ def test_all_zero_modality_of_a_dense_array_is_read(aligned, system):
     """A face that was never found is zero in public files, and not missing."""
     dense = {name: aligned.X.padded(name, side="left") for name in aligned.X.modalities}
     dense["vision"][:10] = 0
-    model = system(hidden_sizes=6, **SMALL).fit(dense, aligned.y[aligned.seen])
+    model = system(**encoder_size(system, 6), **SMALL).fit(dense, aligned.y[aligned.seen])
     right = {name: aligned.X.padded(name) for name in aligned.X.modalities}
     right["vision"][:10] = 0
     np.testing.assert_array_equal(model.predict_proba(dense), model.predict_proba(right))
@@ -113,7 +117,7 @@ def test_all_zero_modality_of_a_dense_array_is_read(aligned, system):
 
 @BOTH
 def test_without_masking(aligned, system):
-    model = system(hidden_sizes=6, padding="none", bidirectional=False, **SMALL)
+    model = system(**encoder_size(system, 6), padding="none", bidirectional=False, **SMALL)
     model.fit(aligned.X, aligned.y[aligned.seen])
     assert model.predict_proba(aligned.X).shape == (160, 6)
 
@@ -121,6 +125,8 @@ def test_without_masking(aligned, system):
 @BOTH
 def test_classes_and_preset(aligned, system):
     y = np.array(["calm", "sad"])[aligned.y["sad"]]
-    model = system.from_preset("readme", hidden_sizes=6, max_epochs=2, random_state=0)
+    model = system.from_preset(
+        "readme", **encoder_size(system, 6), max_epochs=2, random_state=0
+    )
     assert (model.batch_size, model.lr, model.clip_norm) == (64, 1e-3, 1.0)
     assert set(model.fit(aligned.X, y).predict(aligned.X)) <= {"calm", "sad"}

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from sk_mer import MTEClassifier, MultimodalArray
-from sk_mer.labels.space import LabelSpace
 from sk_mer.metrics import weighted_accuracy_score
 from sk_mer.models.mte import MTEModule
+from sk_mer.module_spec import ModuleSpec
 from sk_mer.validation import resolve_hidden_sizes
 
 from .conftest import SMALL
@@ -28,9 +28,9 @@ class TestEquations:
     @pytest.mark.parametrize("n_labels", [1, 6])
     def test_parameter_count_of_the_published_model(self, num_layers, count, n_labels):
         vectors = np.zeros((n_labels, 300), dtype=np.float32)
-        space = LabelSpace(tuple(range(n_labels)), vectors)
+        spec = ModuleSpec(MOSEI, MOSEI, tuple(range(n_labels)), vectors)
         model = MTEClassifier(num_layers=num_layers)
-        assert trainable(model._make_module(MOSEI, space)) == count
+        assert trainable(model._make_module(spec)) == count
 
     def test_scores_are_the_equation(self, rng):
         """z = sum of w_m (E_t W_m' + b_m) r_m, with torch's own LSTM for r_m."""
@@ -82,8 +82,8 @@ class TestEquations:
         lstm = fitted_mte.net_.module_.encoders[0].lstm
         assert lstm.hidden_size == 16
         other = MTEClassifier(label_vectors=emotions.label_vectors, hidden_sizes=(99, 5, 5))
-        space = LabelSpace(("happy",), np.ones((1, 16), dtype=np.float32))
-        module = other._make_module(emotions.X.n_features, space)
+        sizes, vectors = emotions.X.n_features, np.ones((1, 16), dtype=np.float32)
+        module = other._make_module(ModuleSpec(sizes, sizes, ("happy",), vectors))
         assert [e.lstm.hidden_size for e in module.encoders] == [16, 5, 5]
 
     def test_hidden_sizes(self):

@@ -19,12 +19,13 @@ from sk_mer.batching import MultimodalDataset
 from sk_mer.engine import training
 from sk_mer.engine.build import make_net
 from sk_mer.engine.casts import cast_weights
+from sk_mer.engine.losses import GivenLoss
 from sk_mer.engine.net import GradientClipping
 from sk_mer.metrics import weighted_accuracies
 from sk_mer.models.layers import recurrent
 from sk_mer.models.mte import MTEModule
 
-from .conftest import SMALL
+from .conftest import SMALL, encoder_size
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def two_threads():
 def step(module, criterion, batch, *, divided, estimator=None):
     module.rows_are_independent = divided
     estimator = MTEClassifier() if estimator is None else estimator
-    net = make_net(estimator, module, criterion=criterion).initialize()
+    net = make_net(estimator, module, criterion=GivenLoss(criterion)).initialize()
     net.optimizer_.zero_grad()
     result = net.train_step_single(batch)
     return result, [w.grad.clone() for w in net.module_.parameters() if w.grad is not None]
@@ -330,7 +331,7 @@ class TestIterators:
 @pytest.mark.usefixtures("two_threads")
 def test_rivals_are_divided_too(aligned, system):
     fits = [
-        system(hidden_sizes=6, **{**SMALL, "batch_size": 128}).fit(
+        system(**encoder_size(system, 6), **{**SMALL, "batch_size": 128}).fit(
             aligned.X, aligned.y[aligned.seen]
         )
         for _ in range(2)

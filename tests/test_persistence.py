@@ -171,7 +171,7 @@ def test_device_that_is_not_here(emotions, mte, tmp_path):
 
 
 def test_global_random_state_is_untouched(aligned, tmp_path):
-    model = EFLSTMClassifier(hidden_sizes=4, unseen_labels="random", **SMALL)
+    model = EFLSTMClassifier(hidden_size=4, unseen_labels="random", **SMALL)
     model.fit(aligned.X, aligned.y[aligned.seen]).save(tmp_path / "m")
     torch.manual_seed(3)
     expected = torch.rand(2)

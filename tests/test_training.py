@@ -13,7 +13,7 @@ from sklearn.base import clone
 from skorch.callbacks import Callback
 
 from sk_mer import MTEClassifier
-from sk_mer.engine.training import forked_seed, make_criterion
+from sk_mer.engine.training import forked_seed
 from sk_mer.metrics import weighted_accuracy_score
 from sk_mer.model_selection import tune_thresholds
 
@@ -23,35 +23,6 @@ from .conftest import SMALL
 @pytest.fixture
 def y(emotions):
     return emotions.y[emotions.seen]
-
-
-class TestLoss:
-    def test_balanced(self):
-        encoded = np.array([[1, 0], [0, 0], [1, 1], [1, 0]], dtype=np.float32)
-        loss = make_criterion(encoded, ("a", "b"), "balanced")
-        np.testing.assert_allclose(loss.pos_weight, [1 / 3, 3])
-
-    def test_label_without_positives_has_weight_one(self):
-        encoded = np.array([[1, 0], [0, 0]], dtype=np.float32)
-        np.testing.assert_allclose(
-            make_criterion(encoded, "ab", "balanced").pos_weight, [1, 1]
-        )
-
-    def test_given(self):
-        encoded = np.eye(2, dtype=np.float32)
-        assert make_criterion(encoded, ("a", "b"), None).pos_weight is None
-        np.testing.assert_allclose(
-            make_criterion(encoded, ("a", "b"), {"b": 4}).pos_weight, [1, 4]
-        )
-        np.testing.assert_allclose(make_criterion(encoded, "ab", [2, 3]).pos_weight, [2, 3])
-
-    def test_balanced_classes(self):
-        from sklearn.utils.class_weight import compute_class_weight
-
-        encoded = np.array([0, 0, 0, 1, 2, 2])
-        loss = make_criterion(encoded, ("a", "b", "c"), "balanced")
-        expected = compute_class_weight("balanced", classes=np.arange(3), y=encoded)
-        np.testing.assert_allclose(loss.weight, expected, rtol=1e-6)
 
 
 class TestValidation:
@@ -177,8 +148,8 @@ class TestValidationRowsAreSetAside:
 
     def test_by_the_memory(self, mte, kept):
         (episode,) = mte.memory_.episodes
-        np.testing.assert_array_equal(episode.encoded, kept.targets)
-        assert len(episode.X) == len(kept.targets)
+        np.testing.assert_array_equal(episode.examples.targets.encoded, kept.targets)
+        assert len(episode) == len(kept.targets)
 
     def test_by_the_weights_of_positives(self, kept, y):
         share = kept.targets.mean(axis=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,6 +16,7 @@ from sk_mer import MultimodalArray
 from sk_mer.batching import MultimodalDataset
 from sk_mer.engine import training
 from sk_mer.engine.build import RANK
+from sk_mer.engine.losses import ClassLoss, GivenLoss, MultiLabelLoss
 from sk_mer.engine.training import (
     EpochProgress,
     ValidationWeightedAccuracy,
@@ -26,7 +26,6 @@ from sk_mer.engine.training import (
     check_precision,
     forked_seed,
     has_bf16,
-    make_criterion,
     train_net,
     whole_epochs,
 )
@@ -44,13 +43,15 @@ def net_in_epoch(**recorded):
 
 
 class TestValidationWeightedAccuracy:
-    def scores(self, thresholds, *batches, valid_loss=2.0):
+    def scores(self, thresholds, *batches, valid_loss=2.0, weights=None):
         callback, net = ValidationWeightedAccuracy(thresholds), net_in_epoch()
         net.history.record("valid_loss", valid_loss)
         callback.on_epoch_begin(net)
         for logits, y in batches:
             answer = torch.tensor(logits, requires_grad=True)
-            callback.on_batch_end(net, ({}, torch.tensor(y)), training=False, y_pred=answer)
+            inputs = {} if weights is None else {"sample_weight": weights}
+            batch = inputs, torch.tensor(y)
+            callback.on_batch_end(net, batch, training=False, y_pred=answer)
         callback.on_epoch_end(net)
         return net.history[-1]
 
@@ -83,6 +84,18 @@ class TestValidationWeightedAccuracy:
         logits, y = [[1.0, 1.0], [1.0, -1.0]], [[1.0, 1.0], [1.0, 0.0]]
         score = self.scores(np.array([0.5, 0.5]), (logits, y))
         assert score["valid_weighted_accuracy"] == 1.0
+
+    def test_unknown_labels_and_weights_of_rows(self):
+        logits = [[3.0, 1.0], [-3.0, -1.0], [3.0, -1.0], [3.0, 3.0]]
+        y = [[1.0, NAN], [0.0, 0.0], [NAN, 1.0], [0.0, 1.0]]
+        score = self.scores(np.array([0.5, 0.5]), (logits, y))
+        # Of the first: 1 of 1, 1 of 2. Of the second: 1 of 2, 1 of 1.
+        assert score["valid_weighted_accuracy"] == 0.75
+        rows = torch.tensor([1.0, 3.0, 1.0, 1.0])
+        score = self.scores(np.array([0.5, 0.5]), (logits, y), weights=rows)
+        assert score["valid_weighted_accuracy"] == pytest.approx((1 + 3 / 4 + 1.5) / 4)
+        score = self.scores(None, ([[1.0, 0.0]] * 3, [0, -1, 1]))
+        assert score["valid_weighted_accuracy"] == 0.5
 
     def test_equal_scores_are_ranked_by_loss(self):
         batch = [[2.0], [-2.0]], [[1.0], [0.0]]
@@ -270,47 +283,6 @@ class TestNetParams:
         check_accelerator(None, None)
 
 
-class TestCriterion:
-    names = ("a", "b", "c")
-    columns = np.array([[1, 0, 0], [1, 0, 1], [0, 0, 1], [1, 0, 1]], dtype=np.float32)
-    classes = np.array([0, 0, 0, 2])
-
-    def test_columns(self):
-        loss = make_criterion(self.columns, self.names, "balanced")
-        assert type(loss) is nn.BCEWithLogitsLoss
-        assert loss.pos_weight.dtype == torch.float32
-        # b has no positives; its weight stays 1.
-        np.testing.assert_allclose(loss.pos_weight, [1 / 3, 1, 1 / 3])
-        loss = make_criterion(self.columns[:2, [0, 2]], self.names[:2], "balanced")
-        np.testing.assert_allclose(loss.pos_weight, [1, 1])  # a has no negatives
-        assert make_criterion(self.columns, self.names, None).pos_weight is None
-
-    def test_classes(self):
-        """n / (n_classes * n of the class), as scikit-learn balances."""
-        loss = make_criterion(self.classes, self.names, "balanced")
-        assert type(loss) is nn.CrossEntropyLoss
-        np.testing.assert_allclose(loss.weight, [4 / 9, 1, 4 / 3])
-        assert make_criterion(self.classes, self.names, None).weight is None
-
-    def test_given_numbers(self):
-        exact = [Fraction(2), Fraction(3), Fraction(9, 2)]
-        named = {"b": 3, "c": 4.5, "a": 2}
-        for given in ([2, 3, 4.5], (2, 3, 4.5), exact, named, dict(zip("abc", exact))):
-            loss = make_criterion(self.columns, self.names, given)
-            assert loss.pos_weight.tolist() == [2.0, 3.0, 4.5]
-            loss = make_criterion(self.classes, self.names, given)
-            assert loss.weight.tolist() == [2.0, 3.0, 4.5]
-        loss = make_criterion(self.columns, self.names, {"c": 0.25})
-        assert loss.pos_weight.tolist() == [1.0, 1.0, 0.25]
-
-    @pytest.mark.parametrize(
-        "bad", [[1, 2], [1, 2, 0], [1, 2, -3], [1, 2, NAN], 2.0, {"a": 0}]
-    )
-    def test_refused(self, bad):
-        with pytest.raises(ValueError, match=r"pos_weight=.* one positive number for each"):
-            make_criterion(self.columns, self.names, bad)
-
-
 # Whole trainings of a module with one weight a label.
 
 
@@ -344,17 +316,20 @@ def data(y, numbers=None):
     return MultimodalDataset(MultimodalArray(text=numbers[:, None]), np.array(y))
 
 
-def trained(train, valid=None, *, step=None, thresholds=None, context=None, **settings):
+def trained(
+    train, valid=None, *, step=None, thresholds=None, context=None, ranks=True, **settings
+):
     spy = Spy()
     settings = {
         "clip_norm": None, "patience": None, "lr": 0.5, "batch_size": 8, "max_epochs": 3,
         "device": "cpu", "precision": "fp32", "verbose": 0,
         "net_params": {"callbacks": [("spy", spy)], "optimizer": torch.optim.SGD},
-        **settings,
+        "_net_settings": dict, **settings,
     }  # fmt: skip
+    score = None if thresholds is None else ValidationWeightedAccuracy(thresholds)
     net, history = train_net(
-        SimpleNamespace(**settings), Bias(train.y.shape[1]), nn.BCEWithLogitsLoss(), train,
-        valid, seed=0, thresholds=thresholds, context=context or Context(), step=step,
+        SimpleNamespace(**settings), Bias(train.y.shape[1]), MultiLabelLoss(), train,
+        valid, seed=0, score=score, context=context or Context(), step=step, ranks=ranks,
     )  # fmt: skip
     return net, history, spy
 
@@ -456,6 +431,39 @@ class TestTrainNet:
         _, history, _ = trained(data(YES), data(YES), patience=2, max_epochs=6)
         assert len(history) == 6
 
+    def test_a_score_that_does_not_rank(self):
+        """With weights of classes given, the loss chooses; the score is still told."""
+        valid = data([[1.0], [0.0], [0.0]], [-0.5, 5.0, 5.0])
+        settings = {"thresholds": np.array([0.6]), "max_epochs": 20, "patience": 4}
+        net, history, spy = trained(data(YES), valid, ranks=False, **settings)
+        assert "valid_weighted_accuracy" in history[0]
+        assert len(history) == 5  # the loss rises from the first epoch on
+        assert net.module_.bias.tolist() == spy.weights[0]
+
+    def test_settings_of_a_system_stand_below_those_of_the_user(self):
+        """A named callback takes the place of ours, and the user's of the system's."""
+        names, rates = [], []
+
+        class Watch(Callback):
+            def on_train_begin(self, net, **kwargs):
+                rates.append(net.optimizer_.param_groups[0]["weight_decay"])
+                names[:] = [
+                    type(c).__name__ for name, c in net.callbacks_ if name == "plateau"
+                ]
+
+        def of_system():
+            return {"optimizer__weight_decay": 0.25, "callbacks": [("plateau", Watch())]}
+
+        trained(data(YES), _net_settings=of_system)
+        assert (names, rates) == (["Watch"], [0.25])
+        own = {"optimizer__weight_decay": 0.5, "callbacks": [("plateau", Spy())]}
+        trained(
+            data(YES),
+            _net_settings=of_system,
+            net_params={**own, "optimizer": torch.optim.SGD},
+        )
+        assert (names, rates) == (["Watch"], [0.25])  # Watch did not run again
+
     def test_never_stops_without_patience(self):
         net, history, spy = trained(data(YES), data(NO), max_epochs=20)
         assert len(history) == 20
@@ -466,11 +474,11 @@ class TestTrainNet:
         settings = {
             "clip_norm": None, "patience": None, "lr": 0.5, "batch_size": 8,
             "max_epochs": 2, "device": "cpu", "precision": "fp32", "verbose": 0,
-            "net_params": None,
+            "net_params": None, "_net_settings": dict,
         }  # fmt: skip
         _, history = train_net(
-            SimpleNamespace(**settings), Bias(2), nn.CrossEntropyLoss(), classes, classes,
-            seed=0, thresholds=None, context=Context(),
+            SimpleNamespace(**settings), Bias(2), ClassLoss(), classes, classes,
+            seed=0, score=ValidationWeightedAccuracy(None), context=Context(),
         )  # fmt: skip
         assert [row["valid_weighted_accuracy"] for row in history] == [0.5, 0.5]
 
@@ -487,9 +495,10 @@ class TestTrainNet:
                 SimpleNamespace(
                     clip_norm=None, patience=None, lr=0.1, batch_size=1, max_epochs=1,
                     device="cpu", precision="fp32", verbose=0, net_params=None,
+                    _net_settings=dict,
                 ),
-                Bias(), nn.BCEWithLogitsLoss(), data(y), None,
-                seed=seed, thresholds=None, context=Context(), step=Watch(),
+                Bias(), GivenLoss(nn.BCEWithLogitsLoss()), data(y), None,
+                seed=seed, score=None, context=Context(), step=Watch(),
             )  # fmt: skip
             assert sorted(drawn) == y.ravel().tolist()
             return drawn
@@ -551,25 +560,33 @@ def test_whole_epochs_are_those_with_training_batches():
 
 
 class TestGivenCriterion:
-    own = nn.BCEWithLogitsLoss(pos_weight=torch.tensor([2.0, 3.0]))
+    own = MultiLabelLoss(torch.tensor([2.0, 3.0]))
 
     def test_default(self):
         assert training.given_criterion(None, self.own) is self.own
-        assert training.given_criterion({"lr": 0.1}, self.own) is self.own
+        assert training.given_criterion({"optimizer": "x"}, self.own) is self.own
 
     def test_arguments_alone_are_for_the_default_and_its_weights(self):
-        found = training.given_criterion({"criterion__reduction": "sum"}, self.own)
+        found = training.given_criterion({"criterion__reduction": "sum"}, self.own).inner
         assert type(found) is nn.BCEWithLogitsLoss
         assert found.reduction == "sum"
         assert found.pos_weight.tolist() == [2.0, 3.0]
         other = torch.tensor([5.0, 5.0])
-        found = training.given_criterion({"criterion__pos_weight": other}, self.own)
+        found = training.given_criterion({"criterion__pos_weight": other}, self.own).inner
         assert found.pos_weight.tolist() == [5.0, 5.0]
+        classes = ClassLoss(torch.tensor([1.0, 4.0]))
+        found = training.given_criterion({"criterion__label_smoothing": 0.1}, classes).inner
+        assert type(found) is nn.CrossEntropyLoss
+        assert (found.label_smoothing, found.weight.tolist()) == (0.1, [1.0, 4.0])
 
     def test_a_loss_of_ones_own(self):
         given = {"criterion": nn.MultiLabelSoftMarginLoss, "criterion__reduction": "sum"}
-        found = training.given_criterion(given, self.own)
+        found = training.given_criterion(given, self.own).inner
         assert type(found) is nn.MultiLabelSoftMarginLoss
         assert found.reduction == "sum"
         made = nn.MultiLabelSoftMarginLoss()
-        assert training.given_criterion({"criterion": made}, self.own) is made
+        assert training.given_criterion({"criterion": made}, self.own).inner is made
+
+    def test_arguments_of_a_loss_without_any(self):
+        with pytest.raises(ValueError, match="'criterion__margin', but the loss of this"):
+            training.given_criterion({"criterion__margin": 1}, nn.Identity())

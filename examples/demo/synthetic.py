@@ -46,7 +46,7 @@ def run(output: Path) -> None:
     vectors = {"label_vectors": data.label_vectors, "hidden_sizes": (16, 32, 32)}
     models = {
         "MTE": MTEClassifier(**vectors, **SETTINGS),
-        "EF-LSTM": EFLSTMClassifier(hidden_sizes=32, unseen_labels="random", **SETTINGS),
+        "EF-LSTM": EFLSTMClassifier(hidden_size=32, unseen_labels="random", **SETTINGS),
         "LF-LSTM": LFLSTMClassifier(hidden_sizes=32, unseen_labels="random", **SETTINGS),
     }
     scaler = MultimodalScaler().fit(data.X[train])

@@ -57,8 +57,8 @@ class Task:
         if array.ndim == 2:
             told = _columns_of(y, array, given, old)
         else:
-            unlabeled = array == UNKNOWN_CLASS if estimator._reads_unlabeled else False
-            told = _classes_of(array[np.logical_not(unlabeled)], classes, given)
+            told = array[array != UNKNOWN_CLASS] if estimator._reads_unlabeled else array
+            told = _classes_of(told, classes, given)
         unknown = [name for name in [*(given or ()), *told] if name not in old]
         new = list(dict.fromkeys(unknown))
         self.names = (*old, *new)
