@@ -37,7 +37,18 @@ SMALL = {"num_layers": 1, "lr": 0.01, "batch_size": 32, "max_epochs": 4, "random
 def encoder_size(system, size):
     """The parameter of a system that says how large its encoders are."""
     taken = signature(system).parameters
-    return {("hidden_sizes" if "hidden_sizes" in taken else "hidden_size"): size}
+    if "hidden_sizes" in taken:
+        return {"hidden_sizes": size}
+    return {"hidden_size": size if isinstance(size, int) else size[0]}
+
+
+def with_vectors(system, vectors):
+    """Label vectors, for a system that reads them."""
+    return (
+        {"label_vectors": vectors}
+        if "label_vectors" in signature(system).parameters
+        else {}
+    )
 
 
 @pytest.fixture(scope="session")
@@ -93,8 +104,15 @@ TINY = {
 }
 
 
+def tiny_settings(system, data=None):
+    """TINY in the words of a system, with label vectors where it reads them."""
+    rest = {name: value for name, value in TINY.items() if name != "hidden_sizes"}
+    vectors = {} if data is None else with_vectors(system, data.label_vectors)
+    return {**encoder_size(system, TINY["hidden_sizes"]), **vectors, **rest}
+
+
 def tiny_fit(data, system=MTEClassifier, **params):
-    model = system(label_vectors=data.label_vectors, **{**TINY, **params})
+    model = system(**{**tiny_settings(system, data), **params})
     return model.fit(data.X, data.y[data.seen])
 
 

@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 import sk_mer
 from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier, MultimodalArray
 
-from .conftest import SMALL
+from .conftest import SMALL, with_vectors
 
 N = 12
 VECTORS = {"happy": [1.0, 0.0], "sad": [0.0, 1.0], "Angry": [1.0, 1.0]}
@@ -100,7 +100,7 @@ Y_CASES = {
     "length": (good()[1][:-1], "y has 11 rows but X has 12"),
     "not 0/1": (good()[1].replace(1, 2), "y holds 2 for label 'sad' in row 0"),
     "text": (good()[1].astype(str), "Unknown label type|expected 0 or 1"),
-    "nan": (good()[1].where(good()[1] == 1), "expected 0 or 1"),
+    "nan": (good()[1].where(good()[1] == 1), "no negatives among the 12 training rows"),
     "no positives": (good()[1].assign(sad=0), r"Label\(s\) 'sad' have no positives"),
     "no negatives": (good()[1].assign(happy=1), r"'happy' have no negatives"),
     "one class": (["happy"] * N, "only one class"),
@@ -191,7 +191,7 @@ def test_bad_validation_data():
 @pytest.mark.parametrize("system", [MTEClassifier, EFLSTMClassifier, LFLSTMClassifier])
 def test_validation_data_have_the_modalities_of_the_training_data(system):
     X, y = good()
-    model = system(label_vectors=VECTORS)
+    model = system(**with_vectors(system, VECTORS))
 
     def refused(message, **X_val):
         with pytest.raises(ValueError, match=message) as error:
@@ -317,9 +317,10 @@ def test_thresholds_of_labels_to_ask_for(trained):
 def test_text_may_have_a_size_where_there_is_no_text():
     X, y = good()
     sizes = {"text": 9, "audio": 3}
-    for system in (MTEClassifier, EFLSTMClassifier, LFLSTMClassifier):
+    for system in (MTEClassifier, LFLSTMClassifier):
+        model = system(hidden_sizes=sizes, **with_vectors(system, VECTORS))
         with pytest.raises(AssertionError, match="training began"):
-            system(label_vectors=VECTORS, hidden_sizes=sizes).fit({"audio": X["audio"]}, y)
+            model.fit({"audio": X["audio"]}, y)
 
 
 def test_failed_refit_loses_nothing(trained):

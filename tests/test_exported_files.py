@@ -13,7 +13,7 @@ from sk_mer import EFLSTMClassifier, MTEClassifier
 from sk_mer.serving.onnx_graph import OnnxGraph
 
 from . import hostile_headers
-from .conftest import TINY, tiny_fit
+from .conftest import TINY, tiny_fit, tiny_settings
 
 onnx = pytest.importorskip("onnx", reason="needs the onnxruntime extra")
 pytest.importorskip("onnxruntime", reason="needs the onnxruntime extra")
@@ -258,7 +258,7 @@ def entry(**values):
     [
         (lambda about: [1], r"its description is \[1\], expected a mapping"),
         (lambda about: {}, r"its version is None, expected a whole number of at least 1"),
-        (entry(version=2), r"its version is 2, expected 1, so update sk_mer"),
+        (entry(version=3), r"its version is 3, expected 2, that of this sk_mer"),
         (
             lambda about: about.pop("rows") and None,
             r"description lacks is \['rows'\], expect",
@@ -266,9 +266,10 @@ def entry(**values):
         (entry(**{"class": 3}), r"class is 3, expected a name"),
         *((entry(**{n: 1}), rf"{n} is 1, expected true or false") for n in ("multilabel",)),
         (
-            entry(needs_all_modalities=None),
-            r"needs_all_modalities is None, expected true or",
+            entry(required=["smell"]),
+            r"required is \['smell'\], expected some of \['text'",
         ),
+        (entry(missing="x"), r"missing is 'x', expected 'error' or 'zeros'"),
         (entry(needs_aligned="a"), r"needs_aligned is 'a', expected true or false"),
         (entry(speaks_of_words=0), r"speaks_of_words is 0, expected true or false"),
         (entry(padding="left"), r"padding is 'left', expected 'mask' or 'none'"),
@@ -358,7 +359,9 @@ def test_descriptions_that_do_not_fit(open_changed, change, message):
 
 def test_aligned_systems_have_one_window(tiny, tmp_path):
     path = tmp_path / "model.onnx"
-    model = EFLSTMClassifier(**TINY, padding="none").fit(tiny.X, tiny.y[tiny.seen])
+    model = EFLSTMClassifier(**tiny_settings(EFLSTMClassifier), padding="none").fit(
+        tiny.X, tiny.y[tiny.seen]
+    )
     model.export_onnx(path)
     graph = onnx.load(path)
     about = json.loads(graph.metadata_props[0].value)

@@ -17,7 +17,7 @@ from sk_mer import models as systems
 from sk_mer.persistence.model_header import FITTED
 
 from . import hostile_headers, points_to
-from .conftest import TINY, tiny_fit
+from .conftest import TINY, tiny_fit, tiny_settings
 from .hostile_headers import params
 
 
@@ -154,7 +154,7 @@ def test_settings_that_are_not_plain_are_not_saved(tiny, tmp_path):
 
 @pytest.mark.parametrize("name", ["mte", "MTEModule", "__all__", "layers", "", None, ["a"]])
 def test_only_estimators_are_made(load_changed, name):
-    message = rf"its class {name!r} is no estimator of this sk_mer, which knows EFLSTMC"
+    message = rf"its class {name!r} is none of those that may be read here: EFLSTMC"
     with pytest.raises(ValueError, match=message.replace("[", r"\[")):
         load_changed(lambda header, _: header.update({"class": name}))
     assert hasattr(systems, "mte")  # a name of the package, and no estimator
@@ -229,7 +229,7 @@ def test_precision_that_is_not_here(load_changed, monkeypatch):
 @pytest.mark.parametrize("system", [MTEClassifier, EFLSTMClassifier, LFLSTMClassifier])
 def test_every_attribute_has_a_check(tiny, system):
     """A new one belongs into FITTED, or it is lost with a saved model."""
-    model = system(label_vectors=tiny.label_vectors, **TINY, memory_size=4)
+    model = system(**tiny_settings(system, tiny), memory_size=4)
     if system is not MTEClassifier:
         model.set_params(unseen_labels="random")
     table = pd.DataFrame(np.eye(40)).add_prefix("column")
@@ -243,7 +243,9 @@ def test_every_attribute_has_a_check(tiny, system):
 
 def test_names_of_columns_are_kept(tiny, tmp_path):
     table = pd.DataFrame(np.eye(40)).add_prefix("column")
-    model = EFLSTMClassifier(**TINY).fit(table, np.arange(40) % 2)
+    model = EFLSTMClassifier(**tiny_settings(EFLSTMClassifier)).fit(
+        table, np.arange(40) % 2
+    )
     model.save(tmp_path / "m")
     again = sk_mer.load(tmp_path / "m")
     assert again.feature_names_in_.tolist() == list(table.columns)
@@ -288,11 +290,16 @@ class Mine(MTEClassifier):
     """A user's own system."""
 
 
-def test_systems_of_others_are_not_saved(tiny, tmp_path):
-    with pytest.raises(
-        ValueError, match=r"This Mine cannot be saved .*its class 'Mine' is no"
-    ):
-        tiny_fit(tiny, Mine).save(tmp_path / "m")
+def test_systems_of_users_are_read_by_their_class(tiny, tmp_path):
+    model = tiny_fit(tiny, Mine)
+    model.save(tmp_path / "m")
+    again = Mine.load(tmp_path / "m")
+    assert type(again) is Mine
+    np.testing.assert_array_equal(again.predict_proba(tiny.X), model.predict_proba(tiny.X))
+    with pytest.raises(ValueError, match="its class 'Mine' is none of those that may be"):
+        sk_mer.load(tmp_path / "m")
+    with pytest.raises(ValueError, match="m holds a Mine, not a MTEClassifier; use sk_m"):
+        MTEClassifier.load(tmp_path / "m")
 
 
 def test_notes_on_an_estimator_are_not_saved(tiny, tmp_path):

@@ -45,8 +45,8 @@ def nested(depth, value=0):
         (lambda h, t: h.update(version=True), r"its version is True, expected a whole"),
         (lambda h, t: h.update(version=0), r"its version is 0, expected a whole number"),
         (
-            lambda h, t: h.update(version=2),
-            r"^model has format version 2, newer than 1; upd",
+            lambda h, t: h.update(version=3),
+            r"^model has format version 3, newer than 2; upd",
         ),
         (lambda h, t: h.update(more=1), r"has is \['class', 'fitted', 'memory', 'more'"),
         (
@@ -412,6 +412,16 @@ def block(position, value):
     return change
 
 
+def weights(value):
+    """Weights of the episode's rows, which has none."""
+
+    def change(header, tensors):
+        memory(weights={"tensor": "array/of_weights"})(header, tensors)
+        tensors["array/of_weights"] = array(value)
+
+    return change
+
+
 def encoded(value):
     return lambda where, tensors: tensors.update({where["tensor"]: array(value)})
 
@@ -434,16 +444,19 @@ def encoded(value):
         ),
         (
             lambda h, t: h["memory"]["mapping"][1][1].append({"mapping": []}),
-            r"an episode is \{\}, expected \['columns', 'encoded', 'modalities', 'n_seen'\]",
+            r"an episode is \{\}, expected \['encoded', 'modalities', 'n_seen', 'weights'\]",
         ),
         (
             memory(n_seen=3),
             r"n_seen of an episode is 3, expected a whole number of at least 4",
         ),
-        (memory(columns=[]), r"columns of an episode is \[\], expected some of 6"),
-        (memory(columns=[6]), r"columns of an episode is \[6\], expected some of 6"),
-        (memory(columns=[0, 0]), r"columns of an episode is \[0, 0\], expected some of 6"),
-        (memory(columns="0"), r"columns of an episode is '0', expected some of 6"),
+        (memory(weights=[]), r"weights of an episode is \[\], expected None, or a positiv"),
+        (weights(np.ones(3)), r"weights of an episode is"),
+        (weights(np.zeros(4)), r"weights of an episode is"),
+        (
+            memory(weights="0"),
+            r"weights of an episode is '0', expected None, or a positive",
+        ),
         (
             memory(encoded=encoded(np.full((4, 6), 2, "f4"))),
             r"encoded of an episode is array",
@@ -511,7 +524,9 @@ def test_memory_goes_on(load_changed, tiny, tiny_model):
 def test_memory_of_classes(tiny, tmp_path):
     model = MTEClassifier(**TINY, store_memory=True, memory_size=4)
     model.fit(tiny.X, np.arange(40) % 3).save(tmp_path / "m")
-    assert sk_mer.load(tmp_path / "m").memory_.episodes[0].encoded.max() < 3
+    assert (
+        sk_mer.load(tmp_path / "m").memory_.episodes[0].examples.targets.encoded.max() < 3
+    )
     header, tensors = hostile_headers.read_model(tmp_path / "m")
     where = dict(dict(header["memory"]["mapping"])["episodes"][0]["mapping"])["encoded"]
     tensors[where["tensor"]] = torch.tensor([0, 1, 2, 3])

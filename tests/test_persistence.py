@@ -13,7 +13,7 @@ import sk_mer
 from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier
 from sk_mer.models import mte as mte_module
 
-from .conftest import SMALL
+from .conftest import SMALL, encoder_size, with_vectors
 
 PREDICT = """
 import sys, joblib, numpy as np, torch, sk_mer
@@ -35,7 +35,8 @@ def in_new_process(path, X, folder):
 @pytest.mark.parametrize("suffix", ["joblib", "safetensors"])
 @pytest.mark.parametrize("system", [MTEClassifier, EFLSTMClassifier, LFLSTMClassifier])
 def test_round_trip(aligned, tmp_path, suffix, system):
-    model = system(label_vectors=aligned.label_vectors, hidden_sizes=(16, 6, 5), **SMALL)
+    own = with_vectors(system, aligned.label_vectors)
+    model = system(**encoder_size(system, (16, 6, 5)), **own, **SMALL)
     model.fit(aligned.X, aligned.y[aligned.seen])
     if system is MTEClassifier:
         model.set_labels([*aligned.unseen, "happy"])
@@ -149,10 +150,10 @@ def test_foreign_safetensors(fitted_mte, tmp_path):
     with pytest.raises(ValueError, match="format version 99"):
         sk_mer.load(tmp_path / "newer")
     for name, match in (
-        ("os.system", "no estimator of this sk_mer"),
+        ("os.system", "none of those that may be read"),
         ("MTEClassifier", "damaged"),
     ):
-        header.update({"version": 1, "class": name})
+        header.update({"version": 2, "class": name})
         save_file(
             {"a": torch.zeros(2)}, tmp_path / "odd", metadata={"sk_mer": json.dumps(header)}
         )

@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier
 from sk_mer._optional import import_optional
 
-from .conftest import SMALL
+from .conftest import SMALL, encoder_size
 
 onnx = pytest.importorskip("onnx", reason="needs the onnxruntime extra")
 pytest.importorskip("onnxruntime", reason="needs the onnxruntime extra")
@@ -53,7 +53,7 @@ def test_answers_like_the_model(emotions, tmp_path, num_layers, bidirectional, p
 
 @pytest.mark.parametrize("system", [EFLSTMClassifier, LFLSTMClassifier])
 def test_rivals(aligned, tmp_path, system):
-    model = system(hidden_sizes=6, **{**SMALL, "num_layers": 2})
+    model = system(**encoder_size(system, 6), **{**SMALL, "num_layers": 2})
     model.fit(aligned.X, aligned.y[aligned.seen]).export_onnx(tmp_path / "model.onnx")
     predictor = OnnxEmotionPredictor(tmp_path / "model.onnx")
     same(predictor, model, aligned.X)
