@@ -100,7 +100,7 @@ class _MultimodalTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_k
             for name in data.modalities
         }
         if is_container(X) or getattr(X, "ndim", 2) == 3:
-            return MultimodalArray._from_blocks(blocks)
+            return data._with_blocks(blocks)
         return blocks[data.modalities[0]].steps().astype(_float_type(X))
 
     def _read(self, X: Any, *, reset: bool) -> MultimodalArray:

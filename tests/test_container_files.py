@@ -40,6 +40,26 @@ def test_round_trip(X, tmp_path, mapped):
     assert found._block("vision").window == 6
 
 
+@pytest.mark.parametrize(
+    "groups", [["ä", "ä", "b"], [3, 3, -1], [0.5, 0.5, 2.0], [True, True, False]]
+)
+def test_groups(X, tmp_path, groups):
+    X.with_groups(groups)[[2, 0]].to_disk(tmp_path / "x")
+    found = MultimodalArray.from_disk(tmp_path / "x")
+    assert found.groups.tolist() == [groups[2], groups[0]]
+    assert repr(found).startswith("MultimodalArray of 2 utterances in 2 groups")
+    none = X[:0].with_groups([])
+    none.to_disk(tmp_path / "none")
+    assert MultimodalArray.from_disk(tmp_path / "none").groups.shape == (0,)
+
+
+def test_folders_from_before_there_were_groups(X, tmp_path):
+    X.to_disk(tmp_path / "x")
+    before = ("format", "version", "modalities")
+    change_index(tmp_path / "x", lambda index: {name: index[name] for name in before})
+    assert MultimodalArray.from_disk(tmp_path / "x").groups is None
+
+
 def test_rows_of_a_view_only(X, tmp_path):
     X[[2, 0]].to_disk(tmp_path / "x")
     found = MultimodalArray.from_disk(tmp_path / "x")
@@ -326,6 +346,40 @@ def test_damaged_folders(X, tmp_path, mapped, damage, message):
     with pytest.raises(ValueError, match=message) as caught:
         MultimodalArray.from_disk(tmp_path / "x", mmap=mapped)
     assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: (f / "groups.json").unlink(), r"\(groups.json is missing\)"),
+        (put_pipe("groups.json"), r"groups.json' is a pipe, a device or a folder"),
+        (put_bytes("groups.json", b"["), r"x is damaged \(.+\); write the folder anew"),
+        (put_bytes("groups.json", b"[" * 100_000), r"x is damaged \(RecursionError\)"),
+        (put_bytes("groups.json", b'"abc"'), r"'abc', expected 3 strings or 3 numbers"),
+        (put_bytes("groups.json", b'["a", "b"]'), r"\['a', 'b'\], expected 3 strings or"),
+        (put_bytes("groups.json", b'["a", "b", 1]'), r"'b', 1\], expected 3 strings or"),
+        (put_bytes("groups.json", b"[[1], [2], [3]]"), r"\[3\]\], expected 3 strings or"),
+        (put_bytes("groups.json", b"[1.5, NaN, 2.0]"), r"groups has nan in row 1"),
+        (put_bytes("groups.json", b"[1, 2, 1" + b"0" * 30 + b"]"), r"\(OverflowError\)"),
+        (index_with(groups=1), r"'groups' is 1, expected true or false"),
+    ],
+)
+def test_damaged_groups(X, tmp_path, damage, message):
+    X.with_groups(["a", "a", "b"]).to_disk(tmp_path / "x")
+    damage(tmp_path / "x")
+    with pytest.raises(ValueError, match=message) as caught:
+        MultimodalArray.from_disk(tmp_path / "x")
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_one_long_name_among_short_ones(tmp_path):
+    n = 2000
+    X = MultimodalArray(text=np.ones((n, 1))).with_groups(["a"] * n)
+    X.to_disk(tmp_path / "x")
+    names = ["a"] * (n - 1) + ["b" * 10_000]
+    (tmp_path / "x" / "groups.json").write_text(json.dumps(names))
+    with pytest.raises(ValueError, match=r"longest name in groups\.json is 20000000, exp"):
+        MultimodalArray.from_disk(tmp_path / "x")
 
 
 def test_altered_indexes(X, rng, tmp_path):

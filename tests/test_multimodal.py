@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.sparse import csr_array, dok_array
 from sklearn.model_selection import GroupKFold, train_test_split
@@ -12,6 +13,7 @@ from sk_mer import MultimodalArray
 from sk_mer.batching import gather_batch
 from sk_mer.multimodal import duplicate_groups
 from sk_mer.multimodal.ragged import Block
+from sk_mer.preprocessing import MultimodalScaler
 
 
 @pytest.fixture
@@ -435,6 +437,110 @@ class TestVectorsByNumber:
     def test_vectors_of_no_modality(self):
         with pytest.raises(ValueError, match="vectors were given for 'words'"):
             MultimodalArray.from_ragged(text=([0], [1]), vectors={"words": np.eye(1)})
+
+
+class TestGroups:
+    """The video of each utterance goes where the utterance goes."""
+
+    @pytest.fixture
+    def videos(self, ragged):
+        return ragged.with_groups(["b", "b", "a", "c"])
+
+    def test_given_to_the_constructors(self):
+        X = MultimodalArray(text=np.eye(3), groups=pd.Series(["x", "y", "x"]))
+        assert X.groups.tolist() == ["x", "y", "x"]
+        assert X.groups.dtype.kind == "U"
+        flat = MultimodalArray.from_ragged(text=(np.eye(3), [1, 0, 2]), groups=[7, 7, 9])
+        assert flat.groups.tolist() == [7, 7, 9]
+        whole = pd.Series([3, 3, 4], dtype="Int64")
+        assert MultimodalArray(text=np.eye(3), groups=whole).groups.dtype == np.int64
+        assert MultimodalArray(text=np.eye(3)).groups is None
+        assert flat.with_groups(None).groups is None
+
+    def test_are_a_copy(self):
+        given = np.array([1, 1, 2])
+        X = MultimodalArray(text=np.eye(3), groups=given)
+        given[0] = 5
+        assert X.groups[0] == 1
+        with pytest.raises(ValueError, match="read-only"):
+            X.groups[0] = 5
+
+    @pytest.mark.parametrize(
+        ("key", "rows"),
+        [
+            (slice(None, None, -1), [3, 2, 1, 0]),
+            ([3, -4], [3, 0]),
+            ([False, True, False, True], [1, 3]),
+            ([], []),
+            (([1, 2], Ellipsis), [1, 2]),
+        ],
+    )
+    def test_rows(self, videos, key, rows):
+        assert videos[key].groups.tolist() == [videos.groups[row] for row in rows]
+        assert set(videos[2]) == {"text", "audio"}
+
+    def test_kept_by_all_that_keeps_the_utterances(self, videos):
+        for same in (
+            videos.select("text"),
+            videos.drop("text"),
+            videos.copy(),
+            videos.trim_padding(),
+            videos._with_zeros({"audio": 2}),
+            pickle.loads(pickle.dumps(videos)),
+            MultimodalScaler().fit_transform(videos),
+            MultimodalArray.concatenate([videos[:1], videos[1:]]),
+        ):
+            assert same.groups.tolist() == ["b", "b", "a", "c"]
+
+    def test_scikit_learn_keeps_them(self, videos):
+        for part, rows in zip(
+            train_test_split(videos, range(4), random_state=0)[:2],
+            train_test_split(range(4), random_state=0),
+            strict=True,
+        ):
+            assert part.groups.tolist() == [videos.groups[row] for row in rows]
+        read = joblib.delayed(lambda X: (X.groups.tolist(), X.lengths("text").tolist()))
+        folds = [
+            videos[test] for _, test in GroupKFold(3).split(videos, groups=videos.groups)
+        ]
+        found = joblib.Parallel(n_jobs=2, max_nbytes=1)(read(fold) for fold in folds)
+        assert sorted(found) == [(["a"], [5]), (["b", "b"], [4, 2]), (["c"], [1])]
+
+    def test_repr(self, videos):
+        assert repr(videos).startswith("MultimodalArray of 4 utterances in 3 groups\n")
+        assert "1 utterance in 1 group\n" in repr(videos[:1])
+        assert "in 3 groups<" in videos._repr_html_()
+
+    @pytest.mark.parametrize(
+        ("groups", "message"),
+        [
+            (["a", "b"], r"groups has shape \(2,\); expected \(4,\), a value for each"),
+            ([["a"]] * 4, r"groups has shape \(4, 1\)"),
+            ("abcd", r"groups has shape \(\)"),
+            ([0.0, 1.0, np.nan, 1.0], r"groups has nan in row 2; expected a string or a"),
+            (["a", "b", None, "c"], r"groups has None in row 2; expected strings or whole"),
+            (np.array(["a", 1, "b", 2], object), r"groups has 1 in row 1; expected"),
+            (np.array([1, 2, 3, "b"], object), r"groups has 1 in row 0; expected"),
+            (np.zeros(4, "M8[s]"), r"groups holds datetime64\[s\] values; expected str"),
+        ],
+    )
+    def test_bad_groups(self, ragged, groups, message):
+        with pytest.raises(ValueError, match=message):
+            ragged.with_groups(groups)
+
+    def test_joining_asks_for_groups_of_all(self, videos):
+        with pytest.raises(
+            ValueError,
+            match=r"^Some of the arrays have groups and others have none; give groups to all by "
+            r"X\.with_groups\(groups\), or take them away by X\.with_groups\(None\)\.$",
+        ):
+            MultimodalArray.concatenate([videos, videos.with_groups(None)])
+        numbers = videos.with_groups([1, 1, 2, 3])
+        with pytest.raises(ValueError, match="strings as groups and others numbers; make"):
+            MultimodalArray.concatenate([videos, numbers])
+        strings = numbers.with_groups(numbers.groups.astype(str))
+        joined = MultimodalArray.concatenate([videos, strings])
+        assert joined.groups.tolist() == ["b", "b", "a", "c", "1", "1", "2", "3"]
 
 
 class TestDuplicates:

@@ -119,6 +119,7 @@ def test_iemocap_pairs(tmp_path):
     expected = np.concatenate([s.emotions[:, :4] for s in splits.values()])
     np.testing.assert_array_equal(data.y, expected)
     assert data.groups is None
+    assert data.X.groups is None
     assert data.ids[0] == "train-0"
 
 
@@ -265,6 +266,9 @@ def test_mtl(tmp_path):
     np.testing.assert_array_equal(data.X.values("audio"), means)
     np.testing.assert_array_equal(data.y, all_emotions(splits, MTE_ORDER))
     assert data.groups[:4].tolist() == ["train-0", "train-0", "train-1", "train-1"]
+    assert data.X.groups.tolist() == data.groups.tolist()
+    part = data.take(np.arange(len(data.X))[::-2])
+    assert part.X.groups.tolist() == part.groups.tolist()
 
 
 def test_sdk_folder(tmp_path):

@@ -44,7 +44,7 @@ class EmotionCorpus(Bunch):  # type: ignore[misc]
     Attributes
     ----------
     X : MultimodalArray of n utterances
-        Without padding; NaN and infinite values are 0.
+        Without padding, with `groups`; NaN and infinite values are 0.
     y : DataFrame of shape (n, n_emotions)
         A column of 0 and 1 for each emotion; where the file has none, its sentiment.
     sentiment : Series of shape (n,) or None
@@ -213,7 +213,7 @@ def assemble(layout: str, parts: list[Part], options: ReadOptions) -> EmotionCor
     y, sentiment = _targets(parts)
     sentences = [s for part in parts for s in part.sentences or [""] * len(part.index)]
     return EmotionCorpus(
-        X=X,
+        X=X.with_groups(groups),
         y=y,
         sentiment=sentiment,
         ids=_names(split, groups, index, intervals),
@@ -363,4 +363,4 @@ def _container(
             facts[name]["pad_left"] = np.where(used, left, 0)
             right = windows[name] - left - block.lengths
             facts[name]["pad_right"] = np.where(used, right, 0)
-    return MultimodalArray._from_blocks(blocks)
+    return X._with_blocks(blocks)

@@ -83,7 +83,7 @@ def align_to_words(
                 UserWarning,
                 stacklevel=2,
             )
-    return MultimodalArray._from_blocks({**X._blocks, **aligned})
+    return X._with_blocks({**X._blocks, **aligned})
 
 
 def _intervals(

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from ._groups import checked_groups, joined_groups
 from ._rows import position, row_index, row_key
 from .ragged import Block
-from .storage import read_blocks, write_blocks
+from .storage import read_container, write_container
 
 __all__ = ["MultimodalArray"]
 
@@ -34,6 +35,9 @@ class MultimodalArray:
     lengths : mapping of str to array-like of int, or array-like of int, optional
         Number of valid leading steps of each utterance, for modalities given as
         ``(n, n_steps, n_features)`` arrays. An array-like applies to all of those.
+    groups : array-like of shape (n,), optional
+        Video, speaker or session of each utterance, strings or numbers. They stay with
+        the utterances through indexing, splits, transformers and files.
     **named : array-like
         The same as `modalities`: ``text=..., audio=..., vision=...``. Each is
 
@@ -49,14 +53,16 @@ class MultimodalArray:
         Names of the modalities, in the order given.
     n_features : dict of str to int
         Feature size of each modality.
+    groups : ndarray of shape (n,) or None
+        Group of each utterance.
     shape : tuple of int
         ``(n,)``.
 
     Raises
     ------
     ValueError
-        If modalities disagree on the number of utterances, or one of them has a wrong
-        rank or mixed feature sizes.
+        If modalities or groups disagree on the number of utterances, or a modality has a
+        wrong rank or mixed feature sizes.
     TypeError
         If a modality is sparse, complex or not numeric.
 
@@ -88,6 +94,7 @@ class MultimodalArray:
         /,
         *,
         lengths: Any = None,
+        groups: ArrayLike | None = None,
         **named: Any,
     ) -> None:
         given = {**(modalities or {}), **named}
@@ -102,12 +109,20 @@ class MultimodalArray:
             own = lengths.get(name) if isinstance(lengths, Mapping) else lengths
             blocks[name] = Block.from_data(name, data, own)
         self._blocks: dict[str, Block] = _same_rows(blocks)
+        self._groups = checked_groups(groups, len(self))
 
     @classmethod
-    def _from_blocks(cls, blocks: Mapping[str, Block]) -> MultimodalArray:
+    def _from_blocks(
+        cls, blocks: Mapping[str, Block], groups: NDArray[Any] | None = None
+    ) -> MultimodalArray:
         new = cls.__new__(cls)
         new._blocks = dict(blocks)
+        new._groups = groups
         return new
+
+    def _with_blocks(self, blocks: Mapping[str, Block]) -> MultimodalArray:
+        """Other values of the same utterances."""
+        return self._from_blocks(blocks, self._groups)
 
     @classmethod
     def from_ragged(
@@ -116,6 +131,7 @@ class MultimodalArray:
         /,
         *,
         vectors: Mapping[str, Any] | None = None,
+        groups: ArrayLike | None = None,
         **named: Any,
     ) -> MultimodalArray:
         """Build from frames that already lie one after the other.
@@ -129,6 +145,8 @@ class MultimodalArray:
             Modalities whose `values` are ``(total_steps,)`` integers: row numbers of
             these vectors. A corpus of words then takes the memory of its numbers, and
             batches hold the same vectors as ever.
+        groups : array-like of shape (n,), optional
+            Video, speaker or session of each utterance.
 
         Returns
         -------
@@ -137,8 +155,8 @@ class MultimodalArray:
         Raises
         ------
         ValueError
-            If `lengths` do not add up to the number of frames, or a number is not that
-            of a vector.
+            If `lengths` do not add up to the number of frames, a number is not that of a
+            vector, or `groups` do not fit.
 
         Examples
         --------
@@ -168,7 +186,7 @@ class MultimodalArray:
                 blocks[name] = Block.from_ids(name, values, lengths, tables[name])
             else:
                 blocks[name] = Block.from_flat(name, values, lengths)
-        return cls._from_blocks(_same_rows(blocks))
+        return cls._from_blocks(_same_rows(blocks)).with_groups(groups)
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -179,6 +197,11 @@ class MultimodalArray:
     def n_features(self) -> dict[str, int]:
         """Feature size of each modality."""
         return {name: block.n_features for name, block in self._blocks.items()}
+
+    @property
+    def groups(self) -> NDArray[Any] | None:
+        """Group of each utterance, or None."""
+        return self._groups
 
     @property
     def shape(self) -> tuple[int]:
@@ -248,7 +271,8 @@ class MultimodalArray:
         if isinstance(key, Integral) and not isinstance(key, (bool, np.bool_)):
             return self._utterance(position(int(key), len(self)))
         rows = key if isinstance(key, slice) else row_index(key, len(self))
-        return self._from_blocks({m: b.take(rows) for m, b in self._blocks.items()})
+        groups = None if self._groups is None else self._groups[rows]
+        return self._from_blocks({m: b.take(rows) for m, b in self._blocks.items()}, groups)
 
     def _utterance(self, row: int) -> dict[str, NDArray[Any]]:
         return {name: block.row(row) for name, block in self._blocks.items()}
@@ -397,7 +421,7 @@ class MultimodalArray:
         """
         if not modalities:
             raise ValueError("select() was given no modality; name at least one.")
-        return self._from_blocks({name: self._block(name) for name in modalities})
+        return self._with_blocks({name: self._block(name) for name in modalities})
 
     def drop(self, *modalities: str) -> MultimodalArray:
         """Leave these modalities out.
@@ -429,6 +453,34 @@ class MultimodalArray:
             self._block(name)
         return self.select(*(m for m in self.modalities if m not in modalities))
 
+    def with_groups(self, groups: ArrayLike | None) -> MultimodalArray:
+        """The same utterances with these groups.
+
+        Parameters
+        ----------
+        groups : array-like of shape (n,) or None
+            Video, speaker or session of each utterance; None for no groups.
+
+        Returns
+        -------
+        MultimodalArray
+            Shares the values.
+
+        Raises
+        ------
+        ValueError
+            If there is not one string or number for each utterance.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sk_mer import MultimodalArray
+        >>> X = MultimodalArray(text=np.eye(3)).with_groups(["a", "a", "b"])
+        >>> X[1:].groups.tolist()
+        ['a', 'b']
+        """
+        return self._from_blocks(self._blocks, checked_groups(groups, len(self)))
+
     def copy(self) -> MultimodalArray:
         """A compact copy that holds the steps of these rows and no others.
 
@@ -443,7 +495,7 @@ class MultimodalArray:
         >>> MultimodalArray(text=np.eye(300))[:2].copy().nbytes
         2400
         """
-        return self._from_blocks({m: b.compact() for m, b in self._blocks.items()})
+        return self._with_blocks({m: b.compact() for m, b in self._blocks.items()})
 
     @classmethod
     def concatenate(cls, arrays: Sequence[MultimodalArray]) -> MultimodalArray:
@@ -452,7 +504,8 @@ class MultimodalArray:
         Parameters
         ----------
         arrays : sequence of MultimodalArray
-            With the same modalities and feature sizes.
+            With the same modalities and feature sizes; all with groups or none, where
+            equal groups are one.
 
         Returns
         -------
@@ -461,7 +514,8 @@ class MultimodalArray:
         Raises
         ------
         ValueError
-            If there is nothing to join or the modalities or their sizes differ.
+            If there is nothing to join, the modalities or their sizes differ, or only
+            some have groups.
 
         Examples
         --------
@@ -482,9 +536,9 @@ class MultimodalArray:
                     f"{_listed(other.modalities)}; select the common modalities first."
                 )
         names = first.modalities
-        return cls._from_blocks(
-            {m: Block.concatenate(m, [a._blocks[m] for a in arrays]) for m in names}
-        )
+        groups = joined_groups([array.groups for array in arrays])
+        blocks = {m: Block.concatenate(m, [a._blocks[m] for a in arrays]) for m in names}
+        return cls._from_blocks(blocks, groups)
 
     def to_disk(self, folder: str | os.PathLike[str]) -> None:
         """Write the utterances as plain files that can be mapped into memory.
@@ -493,7 +547,7 @@ class MultimodalArray:
         ----------
         folder : path
             New, or empty. It receives a ``.npy`` file of values and one of lengths for
-            each modality, and ``container.json``.
+            each modality, ``container.json``, and ``groups.json`` where there are groups.
 
         Raises
         ------
@@ -512,7 +566,7 @@ class MultimodalArray:
         MultimodalArray of 3 utterances
           text  3 features, 1 step
         """
-        write_blocks(self._blocks, Path(folder))
+        write_container(self._blocks, self._groups, Path(folder))
 
     @classmethod
     def from_disk(
@@ -544,7 +598,7 @@ class MultimodalArray:
         What was read of a memory map is given back to the system after each batch, so
         that the memory of a process stays far below the size of its data.
         """
-        return cls._from_blocks(_same_rows(read_blocks(Path(folder), mmap)))
+        return cls._from_blocks(*read_container(Path(folder), mmap))
 
     def _with_zeros(self, n_features: Mapping[str, int]) -> MultimodalArray:
         """Zeros for what utterances lack of these modalities, without storing them.
@@ -558,7 +612,7 @@ class MultimodalArray:
         for name, size in n_features.items():
             block = blocks.get(name) or Block.missing(len(self), size)
             blocks[name] = block.with_zeros(longest)
-        return self._from_blocks(blocks)
+        return self._with_blocks(blocks)
 
     def trim_padding(
         self, *, keep_empty: bool | Collection[str] = False
@@ -613,7 +667,7 @@ class MultimodalArray:
                 elif not keep_all:
                     kept &= filled[name].any(axis=1, keepdims=True)
                 blocks[name] = self._blocks[name].trimmed(kept)
-        return self._from_blocks(blocks)
+        return self._with_blocks(blocks)
 
     def _names_to_keep(self, keep_empty: bool | Collection[str]) -> Collection[str]:
         if not isinstance(keep_empty, Collection):
@@ -627,9 +681,15 @@ class MultimodalArray:
             self._block(name)
         return keep_empty
 
+    def _headline(self) -> str:
+        head = f"MultimodalArray of {_counted(len(self), 'utterance')}"
+        if self._groups is None:
+            return head
+        return f"{head} in {_counted(len(np.unique(self._groups)), 'group')}"
+
     def __repr__(self) -> str:
         width = max(map(len, self.modalities))
-        head = f"MultimodalArray of {_counted(len(self), 'utterance')}"
+        head = self._headline()
         rows = [f"  {m:<{width}}  {b.summary()}" for m, b in self._blocks.items()]
         return "\n".join([head, *rows])
 
@@ -638,7 +698,7 @@ class MultimodalArray:
             f"<tr><th>{escape(m)}</th><td>{escape(b.summary())}</td></tr>"
             for m, b in self._blocks.items()
         )
-        head = escape(f"MultimodalArray of {_counted(len(self), 'utterance')}")
+        head = escape(self._headline())
         return f"<table><caption>{head}</caption>{rows}</table>"
 
 

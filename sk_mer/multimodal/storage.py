@@ -14,22 +14,27 @@ from numpy.typing import NDArray
 
 from .._declared import BadValue, check_flag, damaged, expect, is_count
 from .._regular_files import refuse_special_file
+from ._groups import read_groups, write_groups
 from .ragged import Block
 
-__all__ = ["read_blocks", "write_blocks"]
+__all__ = ["read_container", "write_container"]
 
 _INDEX = "container.json"
 _FORMAT, _VERSION = "sk_mer.MultimodalArray", 1
 _DAMAGED = "{} is damaged ({}); write the folder anew."
 
 
-def write_blocks(blocks: Mapping[str, Block], folder: Path) -> None:
+def write_container(
+    blocks: Mapping[str, Block], groups: NDArray[Any] | None, folder: Path
+) -> None:
     """Write modalities a few megabytes at a time; the index comes last.
 
     Parameters
     ----------
     blocks : mapping of str to Block
         By modality.
+    groups : ndarray of shape (n,) or None
+        Of the utterances.
     folder : Path
         New, or empty.
 
@@ -52,7 +57,14 @@ def write_blocks(blocks: Mapping[str, Block], folder: Path) -> None:
             np.save(folder / f"{k}.vectors.npy", block.table)
         full = block._window_if_full()
         entries.append({"name": name, "window": full, "vectors": block.table is not None})
-    index = {"format": _FORMAT, "version": _VERSION, "modalities": entries}
+    if groups is not None:
+        write_groups(groups, folder)
+    index = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "modalities": entries,
+        "groups": groups is not None,
+    }
     (folder / _INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
 
 
@@ -66,8 +78,10 @@ def _write_steps(block: Block, path: Path) -> None:
             stream.write(np.ascontiguousarray(chunk.raw_steps()).data)
 
 
-def read_blocks(folder: Path, mmap: bool) -> dict[str, Block]:
-    """The modalities of a folder that :func:`write_blocks` made.
+def read_container(
+    folder: Path, mmap: bool
+) -> tuple[dict[str, Block], NDArray[Any] | None]:
+    """The content of a folder that :func:`write_container` made.
 
     Parameters
     ----------
@@ -78,7 +92,10 @@ def read_blocks(folder: Path, mmap: bool) -> dict[str, Block]:
 
     Returns
     -------
-    dict of str to Block
+    blocks : dict of str to Block
+        By modality.
+    groups : ndarray of shape (n,) or None
+        Of the utterances.
 
     Raises
     ------
@@ -113,7 +130,9 @@ def read_blocks(folder: Path, mmap: bool) -> dict[str, Block]:
         counts = {name: len(block.lengths) for name, block in blocks.items()}
         same = len(set(counts.values())) == 1
         expect(same, "the number of utterances", counts, "the same in each modality")
-    return blocks
+        grouped = check_flag(index.get("groups", False), "'groups'")
+        groups = read_groups(folder, next(iter(counts.values()))) if grouped else None
+    return blocks, groups
 
 
 def _checked_name(entry: Any, before: Collection[str]) -> str:
