@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .multimodal._rows import numbered
 from .multimodal.array import MultimodalArray
 from .padding import padded_steps, total_steps
 
@@ -44,6 +45,10 @@ class MultimodalDataset(torch.utils.data.Dataset[Any]):
         Whether NaN and infinite values become 0 in the batches.
     sample_weight : ndarray of shape (n,), optional
         Weight of each utterance, which then goes along as ``"sample_weight"``.
+    groups : ndarray of shape (n,), optional
+        Video or conversation of each utterance. Batches are then whole groups, for
+        modules that read the utterances of a group in their order, and ``"groups"``
+        goes along.
 
     Examples
     --------
@@ -62,6 +67,7 @@ class MultimodalDataset(torch.utils.data.Dataset[Any]):
         zero_nonfinite: bool = False,
         *,
         sample_weight: NDArray[Any] | None = None,
+        groups: NDArray[Any] | None = None,
     ) -> None:
         self.X = X
         self.zero_nonfinite = zero_nonfinite
@@ -69,6 +75,7 @@ class MultimodalDataset(torch.utils.data.Dataset[Any]):
         self.windows = windows
         given = sample_weight is not None
         self.sample_weight = np.asarray(sample_weight, np.float32) if given else None
+        self.groups = None if groups is None else numbered(groups)
 
     def __len__(self) -> int:
         return len(self.X)
@@ -91,8 +98,10 @@ class MultimodalDataset(torch.utils.data.Dataset[Any]):
         Returns
         -------
         tuple
-            Arguments of a module's ``forward``, with ``"sample_weight"``, float32
-            ``(n,)``, where there are weights; and the targets.
+            Arguments of a module's ``forward`` and the targets. Beside them are
+            ``"sample_weight"``, float32 ``(n,)``, where there are weights, and
+            ``"groups"``, int64 ``(n,)`` counted from 0 in the batch, where there are
+            groups.
 
         Examples
         --------
@@ -110,6 +119,8 @@ class MultimodalDataset(torch.utils.data.Dataset[Any]):
                 torch.nan_to_num_(steps, nan=0.0, posinf=0.0, neginf=0.0)
         if self.sample_weight is not None:
             inputs["sample_weight"] = torch.from_numpy(self.sample_weight[rows])
+        if self.groups is not None:
+            inputs["groups"] = torch.from_numpy(numbered(self.groups[rows]))
         return inputs, torch.from_numpy(self.y[rows])
 
 
@@ -160,7 +171,7 @@ def split_batch(batch: Any, n_parts: int) -> list[tuple[Batch, torch.Tensor]]:
     batch : tuple
         Inputs and targets.
     n_parts : int
-        At most as many as there are rows.
+        At most as many as there are rows; whole groups may make it fewer.
 
     Returns
     -------
@@ -168,10 +179,11 @@ def split_batch(batch: Any, n_parts: int) -> list[tuple[Batch, torch.Tensor]]:
         Rows in their order, padded no further than each part needs.
     """
     inputs, y = batch
-    size = math.ceil(len(y) / n_parts)
+    groups = inputs.get("groups")
+    ends = _ends(len(y), math.ceil(len(y) / n_parts), groups)
     parts = []
-    for first in range(0, len(y), size):
-        rows = slice(first, first + size)
+    for first, end in zip([0, *ends], ends, strict=False):
+        rows = slice(first, end)
         lengths = {name: steps[rows] for name, steps in inputs["lengths"].items()}
         sequences = {
             name: steps[rows, : int(lengths[name].max())]
@@ -180,8 +192,19 @@ def split_batch(batch: Any, n_parts: int) -> list[tuple[Batch, torch.Tensor]]:
         part: Batch = {"sequences": sequences, "lengths": lengths}
         if "sample_weight" in inputs:
             part["sample_weight"] = inputs["sample_weight"][rows]
+        if groups is not None:
+            part["groups"] = groups[rows] - groups[first]
         parts.append((part, y[rows]))
     return parts
+
+
+def _ends(n: int, size: int, groups: torch.Tensor | None) -> list[int]:
+    """Where parts of a batch end: at every `size` rows, or where the group there ends."""
+    ends = [*range(size, n, size), n]
+    if groups is None:
+        return ends
+    borders = np.append(np.flatnonzero(np.diff(groups.numpy())) + 1, n)
+    return sorted({int(borders[np.searchsorted(borders, end)]) for end in ends})
 
 
 def as_it_is(batch: Any) -> Any:
@@ -207,7 +230,8 @@ class BatchIterator:
     dataset : MultimodalDataset
         What to iterate over.
     batch_size : int
-        Utterances in a batch; the last one may be smaller.
+        Utterances in a batch, or groups, where the dataset keeps groups whole; the last
+        one may be smaller.
     seed : int, optional
         Shuffle anew for each epoch, in an order that depends on this number and the
         epoch only, and bring utterances of like length together. None keeps the order
@@ -232,19 +256,37 @@ class BatchIterator:
         self.epoch = 0
 
     def __len__(self) -> int:
-        return math.ceil(len(self.dataset) / self.batch_size)
+        groups = self.dataset.groups
+        n = len(self.dataset) if groups is None else int(groups.max(initial=-1)) + 1
+        return math.ceil(n / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Batch, torch.Tensor]]:
         return (self.dataset.batch(rows) for rows in self.rows())
 
     def rows(self) -> list[NDArray[np.intp]]:
-        """Row indices of each batch of the epoch that comes next, which this begins."""
+        """Row indices of each batch of the epoch that comes next, which this begins.
+
+        Groups come in order of first appearance, or shuffled, each with all its rows in
+        their order.
+        """
         epoch = self.epoch
         self.epoch += 1
+        groups = self.dataset.groups
+        if groups is None:
+            return self._batches(total_steps(self.dataset.X), epoch)
+        sizes = np.bincount(groups)
+        members = np.split(np.argsort(groups, kind="stable"), np.cumsum(sizes)[:-1])
+        steps = np.zeros(len(sizes), dtype=np.int64)
+        np.add.at(steps, groups, total_steps(self.dataset.X))
+        batches = self._batches(steps, epoch)
+        return [np.concatenate([members[g] for g in batch]) for batch in batches]
+
+    def _batches(self, steps: NDArray[np.int64], epoch: int) -> list[NDArray[np.intp]]:
+        """What is to be batched, by its number of steps: utterances or groups of them."""
         if self.seed is None:
-            return _cut(np.arange(len(self.dataset)), self.batch_size)
+            return _cut(np.arange(len(steps)), self.batch_size)
         rng = np.random.default_rng([self.seed, epoch])
-        return _shuffled(total_steps(self.dataset.X), self.batch_size, rng)
+        return _shuffled(steps, self.batch_size, rng)
 
 
 def _cut(rows: NDArray[np.intp], size: int) -> list[NDArray[np.intp]]:

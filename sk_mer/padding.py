@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .multimodal._rows import numbered
 from .multimodal.array import MultimodalArray
 
 __all__ = ["padded_steps", "rows_by_length", "total_steps"]
@@ -67,16 +69,26 @@ def total_steps(X: MultimodalArray) -> NDArray[np.int64]:
     return np.asarray(np.sum([X.lengths(name) for name in X.modalities], axis=0))
 
 
-def rows_by_length(X: MultimodalArray) -> NDArray[np.intp]:
+def rows_by_length(
+    X: MultimodalArray, groups: NDArray[Any] | None = None
+) -> NDArray[np.intp]:
     """Rows from the shortest utterance to the longest, ties in their order.
 
     Parameters
     ----------
     X : MultimodalArray
         Utterances.
+    groups : ndarray of shape (n,), optional
+        Groups to keep whole: they go from the shortest to the longest, all steps of their
+        utterances together, each with its rows in their order.
 
     Returns
     -------
     ndarray of shape (n,)
     """
-    return np.argsort(total_steps(X), kind="stable")
+    steps = total_steps(X)
+    if groups is None:
+        return np.argsort(steps, kind="stable")
+    codes = numbered(groups)
+    total = np.bincount(codes, weights=steps)
+    return np.lexsort((codes, total[codes]))

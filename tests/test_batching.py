@@ -159,6 +159,100 @@ def test_a_data_loader_gets_whole_batches(dataset):
         torch.testing.assert_close(y, targets)
 
 
+@pytest.fixture
+def grouped(dataset, rng):
+    """Rows of 13 groups, in any order."""
+    videos = rng.permutation(np.r_[np.arange(13), rng.integers(0, 13, 87)]) * 10
+    return MultimodalDataset(dataset.X, dataset.y, groups=videos), videos
+
+
+@pytest.mark.parametrize("seed", [None, 0])
+def test_batches_of_whole_groups(grouped, seed):
+    data, videos = grouped
+    iterator = BatchIterator(data, batch_size=3, seed=seed)
+    assert len(iterator) == 5
+    seen = []
+    for (inputs, y), n_groups in zip(iterator, [3, 3, 3, 3, 1], strict=True):
+        rows = y.numpy().astype(int)
+        groups = inputs["groups"]
+        assert groups.dtype == torch.int64
+        names = list(dict.fromkeys(videos[rows]))
+        assert len(names) == (n_groups if seed is None else groups[-1] + 1)
+        expected = np.concatenate([np.flatnonzero(videos == name) for name in names])
+        np.testing.assert_array_equal(rows, expected)
+        np.testing.assert_array_equal(groups, [names.index(v) for v in videos[rows]])
+        np.testing.assert_array_equal(inputs["sequences"]["text"][:, 0, 0], y)
+        seen += names
+    in_order = list(dict.fromkeys(videos))
+    assert (seen == in_order) == (seed is None)
+    assert sorted(seen) == sorted(in_order)
+
+
+def test_shuffled_groups_depend_on_seed_and_epoch(grouped):
+    data, _ = grouped
+    (first, second), again = epochs(data, 0), epochs(data, 0)
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(again, [first, second])
+    assert not np.array_equal(epochs(data, 1)[0], first)
+
+
+def test_batches_hold_groups_of_like_length():
+    sizes = np.random.default_rng(0).integers(1, 9, 60)
+    X = MultimodalArray(text=np.ones((sizes.sum(), 1)))
+    data = MultimodalDataset(X, groups=np.repeat(np.arange(60), sizes))
+    padded = [
+        len(rows) / np.bincount(data.groups[rows]).max()
+        for rows in BatchIterator(data, 6, seed=0).rows()
+    ]
+    assert np.mean(padded) > 0.8 * 6
+
+
+@pytest.mark.parametrize("n_parts", [1, 2, 3, 5, 40])
+def test_parts_hold_whole_groups(grouped, n_parts):
+    data, videos = grouped
+    (inputs, y), *_ = BatchIterator(data, batch_size=5)
+    parts = split_batch((inputs, y), n_parts)
+    assert 1 <= len(parts) <= min(n_parts, 5)
+    assert n_parts == 1 or len(parts) > 1
+    np.testing.assert_array_equal(torch.cat([targets for _, targets in parts]), y)
+    names = [set(videos[targets.numpy().astype(int)]) for _, targets in parts]
+    assert len(set.union(*names)) == sum(map(len, names)) == 5
+    for part, targets in parts:
+        own = videos[targets.numpy().astype(int)]
+        numbers = [list(dict.fromkeys(own)).index(video) for video in own]
+        np.testing.assert_array_equal(part["groups"], numbers)
+        assert part["sequences"]["text"].shape[1] == part["lengths"]["text"].max()
+
+
+def test_a_data_loader_gets_whole_groups(grouped):
+    data, _ = grouped
+    batches = BatchIterator(data, batch_size=4).rows()
+    loader = torch.utils.data.DataLoader(data, batch_sampler=batches, collate_fn=as_it_is)
+    for found, expected in zip(loader, BatchIterator(data, batch_size=4), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_groups_by_length(grouped):
+    data, videos = grouped
+    rows = rows_by_length(data.X, videos)
+    np.testing.assert_array_equal(np.sort(rows), np.arange(100))
+    total = data.X.lengths("text") + data.X.lengths("audio")
+    names = list(dict.fromkeys(videos[rows]))
+    expected = [np.flatnonzero(videos == name) for name in names]
+    np.testing.assert_array_equal(rows, np.concatenate(expected))
+    assert (np.diff([total[own].sum() for own in expected]) >= 0).all()
+    ordered = MultimodalDataset(data.X[rows], data.y[rows], groups=videos[rows])
+    answers = torch.cat([y for _, y in BatchIterator(ordered, 4)])
+    np.testing.assert_array_equal(answers, data.y[rows])
+
+
+def test_no_rows_in_groups(grouped):
+    data, _ = grouped
+    none = MultimodalDataset(data.X[:0], data.y[:0], groups=np.zeros(0))
+    assert len(BatchIterator(none, 4)) == 0
+    assert list(BatchIterator(none, 4)) == []
+
+
 def test_weights_go_with_their_rows(dataset, rng):
     weights = rng.uniform(size=100)
     weighted = MultimodalDataset(dataset.X, dataset.y, sample_weight=weights)
