@@ -298,7 +298,7 @@ class TestPadding:
 
     def test_bad_names_of_modalities_to_keep(self):
         X = MultimodalArray(text=np.ones((1, 3, 1)))
-        with pytest.raises(ValueError, match=r"^There is no modality 'smell' here; this"):
+        with pytest.raises(ValueError, match=r"^keep_empty names 'smell'; this Multi"):
             X.trim_padding(keep_empty=["smell"])
         with pytest.raises(
             ValueError,

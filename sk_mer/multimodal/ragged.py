@@ -69,91 +69,6 @@ class Block:
         return found if self.table is None else self.table[found]
 
     @classmethod
-    def from_data(cls, name: str, data: Any, lengths: Any = None) -> Block:
-        """Tell the accepted forms apart and store each with as few copies as it allows."""
-        if issparse(data):
-            raise TypeError(
-                f"Modality {name!r} is a sparse {type(data).__name__}; expected dense "
-                "numbers, so call .toarray() first."
-            )
-        rows = _as_rows(data)
-        if rows is not None:
-            if lengths is not None:
-                raise ValueError(
-                    f"lengths were given for modality {name!r}, whose sequences have "
-                    "their own; give lengths for (n, n_steps, n_features) arrays only."
-                )
-            return cls._from_rows(name, rows)
-        array = np.asanyarray(data)
-        if array.ndim == 3:
-            return cls._from_dense(name, array, lengths)
-        if array.ndim != 2:
-            raise ValueError(
-                f"Modality {name!r} has {array.ndim} dimensions; expected "
-                "(n, n_features), (n, n_steps, n_features) or a list of "
-                "(n_steps, n_features) arrays."
-            )
-        ones = np.ones(len(array), dtype=np.int64)
-        return cls.from_flat(name, array, ones)
-
-    @classmethod
-    def _from_rows(cls, name: str, rows: Sequence[Any]) -> Block:
-        arrays = [None if row is None else np.asarray(row) for row in rows]
-        sizes: dict[int, int] = {}
-        for i, array in enumerate(arrays):
-            if array is None or array.size == 0:
-                continue
-            if array.ndim != 2:
-                raise ValueError(
-                    f"Modality {name!r}, row {i} has {array.ndim} dimensions; expected "
-                    "(n_steps, n_features)."
-                )
-            sizes.setdefault(array.shape[1], i)
-        if len(sizes) > 1:
-            found = ", ".join(f"{d} in row {i}" for d, i in sizes.items())
-            raise ValueError(
-                f"Modality {name!r} has rows of different feature sizes ({found})."
-            )
-        if not sizes:
-            return cls._from_no_steps(name, arrays)
-        kept = [a for a in arrays if a is not None and a.size]
-        steps = [0 if a is None or a.size == 0 else len(a) for a in arrays]
-        half = all(a.dtype == np.float16 for a in kept)
-        dtype = np.float16 if half else np.float32
-        values = np.concatenate([_numeric(name, a, dtype) for a in kept])
-        return cls.from_flat(name, values, np.array(steps, dtype=np.int64))
-
-    @classmethod
-    def _from_no_steps(cls, name: str, arrays: Sequence[NDArray[Any] | None]) -> Block:
-        """No row has a step; the feature size is still known from an empty 2-D row."""
-        widths = [a.shape[1] for a in arrays if a is not None and a.ndim == 2]
-        n_features = max(widths, default=0)
-        if arrays and not n_features:
-            raise ValueError(
-                f"Modality {name!r} is missing in every row, so its feature size is "
-                "unknown; leave the modality out instead."
-            )
-        values = np.zeros((0, n_features), dtype=np.float32)
-        return cls.from_flat(name, values, np.zeros(len(arrays), dtype=np.int64))
-
-    @classmethod
-    def _from_dense(cls, name: str, array: NDArray[Any], lengths: Any) -> Block:
-        n, n_steps, n_features = array.shape
-        flat = _numeric(name, array).reshape(n * n_steps, n_features)
-        starts = np.arange(n, dtype=np.int64) * n_steps
-        if lengths is None:
-            full = np.full(n, n_steps, dtype=np.int64)
-            return cls(flat, starts, full, n_steps if n_steps > 1 else None)
-        steps = _check_lengths(name, lengths, n)
-        if n and steps.max() > n_steps:
-            raise ValueError(
-                f"lengths of modality {name!r} reach {steps.max()}, but the array has "
-                f"{n_steps} steps."
-            )
-        block = cls(flat, starts, steps)
-        return block if isinstance(array, np.memmap) else block.compact()
-
-    @classmethod
     def from_flat(cls, name: str, values: Any, lengths: Any) -> Block:
         """Frames one after the other."""
         array = np.asanyarray(values)
@@ -163,7 +78,7 @@ class Block:
                 "expected (total_steps, n_features)."
             )
         starts, steps = _places(name, lengths, len(array), " frames")
-        return cls(_numeric(name, array), starts, steps)
+        return cls(as_numbers(name, array), starts, steps)
 
     @classmethod
     def from_ids(cls, name: str, ids: Any, lengths: Any, table: Any) -> Block:
@@ -186,7 +101,7 @@ class Block:
                 f"there are {len(vectors)}, counted from 0."
             )
         starts, steps = _places(name, lengths, len(flat), "")
-        return cls(flat, starts, steps, None, _numeric(name, vectors))
+        return cls(flat, starts, steps, None, as_numbers(name, vectors))
 
     @classmethod
     def missing(cls, n: int, n_features: int) -> Block:
@@ -405,18 +320,8 @@ def give_back_pages(values: NDArray[Any]) -> None:
         base.madvise(mmap.MADV_DONTNEED)
 
 
-def _as_rows(data: Any) -> Sequence[Any] | None:
-    """`data` as a sequence of per-utterance arrays, or None where it is dense."""
-    if isinstance(data, np.ndarray):
-        return list(data) if data.dtype == object and data.ndim == 1 else None
-    if not isinstance(data, (list, tuple)):
-        return None
-    ranks = {np.ndim(row) for row in data if row is not None and np.size(row)}
-    dense = ranks <= {0, 1} and bool(ranks) and all(row is not None for row in data)
-    return None if dense else data
-
-
-def _numeric(name: str, array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
+def as_numbers(name: str, array: NDArray[Any], dtype: Any = None) -> NDArray[Any]:
+    """Values as they are stored: float16 as it is, all else as float32."""
     if issparse(array) or array.dtype.kind not in "fiub":
         raise TypeError(
             f"Modality {name!r} holds {array.dtype} values; expected real numbers."
@@ -433,7 +338,7 @@ def _places(
     name: str, lengths: Any, n_given: int, noun: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Starts and lengths of sequences that lie one after the other."""
-    steps = _check_lengths(name, lengths)
+    steps = checked_lengths(name, lengths)
     small = steps.max(initial=0) <= n_given and len(steps) * n_given < _LARGEST
     # A sum of 64 bits runs over: two lengths of 2 ** 63 - 1 make -2.
     total = int(steps.sum()) if small else sum(steps.tolist())
@@ -445,7 +350,8 @@ def _places(
     return np.cumsum(steps) - steps, steps
 
 
-def _check_lengths(name: str, lengths: Any, n: int | None = None) -> NDArray[np.int64]:
+def checked_lengths(name: str, lengths: Any, n: int | None = None) -> NDArray[np.int64]:
+    """Numbers of steps, whole and not negative."""
     steps = np.asarray(lengths)
     if steps.ndim != 1 or (n is not None and len(steps) != n):
         wanted = "one number per utterance" if n is None else f"{n} numbers"
