@@ -6,6 +6,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.sparse import csr_array, dok_array
 from sklearn.model_selection import GroupKFold, train_test_split
 
@@ -111,6 +112,137 @@ class TestConstruction:
             MultimodalArray.from_ragged(text=(np.ones((4, 1)), [1, 2]))
         with pytest.raises(ValueError, match="1 dimensions"):
             MultimodalArray.from_ragged(text=(np.ones(4), [1, 3]))
+
+
+class TestNaturalInputs:
+    """What people hand over: understood, or refused with the call to make instead."""
+
+    def same(self, X, other):
+        assert X.modalities == other.modalities
+        for u, v in zip(X, other, strict=True):
+            for name in X.modalities:
+                np.testing.assert_array_equal(u[name], v[name])
+                assert u[name].dtype == v[name].dtype
+
+    def test_utterances_as_iterating_gives_them(self, ragged):
+        self.same(MultimodalArray(list(ragged)), ragged)
+        self.same(MultimodalArray(tuple(ragged)), ragged)
+        self.same(MultimodalArray([ragged[2]]), ragged[2:3])
+        some = [{"text": np.ones((2, 3))}, {"audio": np.ones((4, 1), np.float16)}]
+        X = MultimodalArray(some, vision=np.eye(2), groups=["a", "b"])
+        assert X.modalities == ("text", "audio", "vision")
+        assert X.lengths("text").tolist() == [2, 0]
+        assert X.lengths("audio").tolist() == [0, 4]
+        assert X.values("audio").dtype == np.float16
+
+    def test_cells_of_a_table(self, ragged):
+        cells = {"text": [u["text"] for u in ragged], "audio": [u["audio"] for u in ragged]}
+        table = pd.DataFrame(cells, index=[7, 3, 5, 1])
+        self.same(MultimodalArray(table), ragged)
+        self.same(MultimodalArray(text=table["text"]), ragged.select("text"))
+        table["audio"] = [cells["audio"][0], None, cells["audio"][2], np.nan]
+        self.same(MultimodalArray(table), ragged)
+        nested = pd.Series([[[1.0, 2.0]], [[3.0, 4.0], [5.0, 6.0]]])
+        assert MultimodalArray(text=nested).lengths("text").tolist() == [1, 2]
+
+    def test_a_table_of_numbers_is_one_modality(self):
+        table = pd.DataFrame(np.eye(3), columns=["a", "b", "c"])
+        self.same(MultimodalArray(text=table), MultimodalArray(text=np.eye(3)))
+
+    @pytest.mark.parametrize("grad", [False, True])
+    @pytest.mark.parametrize(
+        "dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64]
+    )
+    def test_tensors(self, grad, dtype):
+        dense = torch.arange(24.0).reshape(2, 4, 3).to(dtype).requires_grad_(grad)
+        values = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
+        if dtype == torch.float16:
+            values = values.astype(np.float16)
+        self.same(MultimodalArray(text=dense), MultimodalArray(text=values))
+        X = MultimodalArray(text=dense, lengths=torch.tensor([4, 2]))
+        self.same(X, MultimodalArray(text=values, lengths=[4, 2]))
+        rows = [dense[0, :1], None, dense[1]]
+        expected = MultimodalArray(text=[values[0, :1], None, values[1]])
+        self.same(MultimodalArray(text=rows), expected)
+        again = MultimodalArray([{"text": row} for row in dense])
+        self.same(again, MultimodalArray(text=list(values)))
+
+    @pytest.mark.parametrize(
+        "given", [[np.ones((2, 3)), np.ones((1, 3))], np.ones((2, 3)), "folder", 7]
+    )
+    def test_no_name(self, given):
+        with pytest.raises(
+            TypeError,
+            match=rf"^A {type(given).__name__} was given without a name; name each modality, "
+            r"as in MultimodalArray\(text=\.\.\., audio=\.\.\.\), or give a list of "
+            r"utterances, each a dict of its modalities\.$",
+        ):
+            MultimodalArray(given)
+
+    def test_one_utterance(self, ragged):
+        with pytest.raises(ValueError, match=r"or put a single utterance in a list, as in"):
+            MultimodalArray(ragged[0])
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            ["so happy", "no"],
+            [None, "so happy"],
+            ("so happy", "no"),
+            np.array(["so happy", "no"]),
+            pd.Series(["so happy", "no"]),
+            [["so", "happy"], ["no"]],
+            [["so", "happy"], ["oh", "no"]],
+            pd.Series([["so", "happy"], ["no"]]),
+        ],
+    )
+    def test_text(self, text):
+        with pytest.raises(
+            TypeError,
+            match=r"^Modality 'words' holds text; expected sequences of numbers, which "
+            r"WordVectorSequences\(vectors\)\.fit_transform\(sentences\) makes\.$",
+        ):
+            MultimodalArray(words=text)
+
+    def test_one_number_a_step(self):
+        rows = [[1.0, 2.0], [3.0, 4.0, 5.0]]
+        for given in (rows, [np.array(row) for row in rows], pd.Series(rows)):
+            with pytest.raises(
+                ValueError, match=r"give each as a column, as in \[np\.resh"
+            ):
+                MultimodalArray(pitch=given)
+        X = MultimodalArray(pitch=[np.reshape(row, (-1, 1)) for row in rows])
+        assert X.lengths("pitch").tolist() == [2, 3]
+        with pytest.raises(
+            ValueError, match=r"row 1 has 1 dimensions; expected \(n_steps, n"
+        ):
+            MultimodalArray(pitch=[np.ones((2, 1)), [3.0, 4.0]])
+        with pytest.raises(ValueError, match=r"a step give np\.reshape\(row, \(-1, 1\)\)"):
+            MultimodalArray(pitch=[None, [3.0, 4.0]])
+        with pytest.raises(ValueError, match=r"an utterance give np\.reshape\(array, \(-1"):
+            MultimodalArray(age=pd.Series([31, 40]))
+        assert MultimodalArray(age=np.reshape([31, 40], (-1, 1))).n_features == {"age": 1}
+
+    def test_transposed(self):
+        rows = [np.ones((40, 7)), np.ones((40, 9)), None]
+        with pytest.raises(
+            ValueError,
+            match=r"^Modality 'audio' has rows of different feature sizes \(7 in row 0, 9 in "
+            r"row 1\); all have 40 steps, so perhaps they are transposed: give \[row\.T for",
+        ):
+            MultimodalArray(audio=rows)
+        with pytest.raises(ValueError, match=r"\(7 in row 0, 9 in row 1\)\.$"):
+            MultimodalArray(audio=[np.ones((40, 7)), np.ones((4, 9))])
+
+    @pytest.mark.parametrize("key", ["text", ["text", "audio"], np.array(["text"])])
+    def test_a_modality_between_brackets(self, ragged, key):
+        names = ", ".join(map(repr, np.ravel(key).tolist()))
+        with pytest.raises(IndexError) as caught:
+            ragged[key]
+        assert str(caught.value) == (
+            f"Rows were given as {names}; expected integers, booleans or a slice, or "
+            f"X.select({names}) for modalities."
+        )
 
 
 class TestMemory:

@@ -11,7 +11,51 @@ from scipy.sparse import issparse
 
 from .ragged import Block, as_numbers, checked_lengths
 
-__all__ = ["blocks_of", "listed", "ragged_blocks"]
+__all__ = ["blocks_of", "listed", "named_modalities", "ragged_blocks"]
+
+
+_ONE_DIMENSION = (
+    "; for one number a step give np.reshape(row, (-1, 1)), for one step of many "
+    "np.reshape(row, (1, -1))"
+)
+_TRANSPOSED = (
+    "; all have {} steps, so perhaps they are transposed: give [row.T for row in rows]"
+)
+
+
+def named_modalities(given: Any, named: Mapping[str, Any]) -> dict[str, Any]:
+    """Modalities by name, from a mapping, a DataFrame or utterance by utterance.
+
+    Parameters
+    ----------
+    given : mapping, DataFrame, list of mappings, or None
+        As the constructor got it.
+    named : mapping of str to array-like
+        Its keywords.
+
+    Returns
+    -------
+    dict of str to array-like
+
+    Raises
+    ------
+    TypeError
+        If `given` names no modalities.
+    """
+    if given is None:
+        return dict(named)
+    if hasattr(given, "columns"):
+        given = {name: given[name] for name in given.columns}
+    if isinstance(given, Mapping):
+        return {**given, **named}
+    if isinstance(given, (list, tuple)) and all(isinstance(row, Mapping) for row in given):
+        names = dict.fromkeys(name for row in given for name in row)
+        return {name: [row.get(name) for row in given] for name in names} | dict(named)
+    raise TypeError(
+        f"A {type(given).__name__} was given without a name; name each modality, as in "
+        "MultimodalArray(text=..., audio=...), or give a list of utterances, each a dict "
+        "of its modalities."
+    )
 
 
 def blocks_of(given: Mapping[str, Any], lengths: Any) -> dict[str, Block]:
@@ -104,7 +148,8 @@ def _same_rows(blocks: dict[str, Block]) -> dict[str, Block]:
         found = ", ".join(f"{name} has {n}" for name, n in counts.items())
         raise ValueError(
             f"The modalities have different numbers of utterances ({found}); give "
-            "each modality one entry per utterance, None where it is missing."
+            "each modality one entry per utterance, None where it is missing, or put a "
+            "single utterance in a list, as in MultimodalArray([utterance])."
         )
     return blocks
 
@@ -115,7 +160,9 @@ def _block(name: str, data: Any, lengths: Any) -> Block:
             f"Modality {name!r} is a sparse {type(data).__name__}; expected dense "
             "numbers, so call .toarray() first."
         )
-    rows = _as_rows(data)
+    data = _plain(data)
+    _refuse_text(name, data)
+    rows = _as_rows(name, data)
     if rows is not None:
         if lengths is not None:
             raise ValueError(
@@ -127,23 +174,65 @@ def _block(name: str, data: Any, lengths: Any) -> Block:
     if array.ndim == 3:
         return _from_dense(name, array, lengths)
     if array.ndim != 2:
+        remedy = "; for one number an utterance give np.reshape(array, (-1, 1))"
         raise ValueError(
             f"Modality {name!r} has {array.ndim} dimensions; expected "
             "(n, n_features), (n, n_steps, n_features) or a list of "
-            "(n_steps, n_features) arrays."
+            f"(n_steps, n_features) arrays{remedy if array.ndim == 1 else ''}."
         )
     ones = np.ones(len(array), dtype=np.int64)
     return Block.from_flat(name, array, ones)
 
 
-def _as_rows(data: Any) -> Sequence[Any] | None:
+def _plain(data: Any) -> Any:
+    """Tensors as arrays; lists and columns of sequences as lists of arrays and None."""
+    if hasattr(data, "detach"):
+        return _from_tensor(data)
+    if hasattr(data, "to_numpy"):
+        data = np.asarray(data)
+    if isinstance(data, np.ndarray) and data.ndim == 1 and data.dtype == object:
+        data = [None if _is_missing(cell) else cell for cell in data]
+    if isinstance(data, (list, tuple)):
+        return [_from_tensor(row) if hasattr(row, "detach") else row for row in data]
+    return data
+
+
+def _from_tensor(tensor: Any) -> NDArray[Any]:
+    """Values of a torch tensor; torch itself is not needed for that."""
+    tensor = tensor.detach().cpu()
+    half = str(tensor.dtype) == "torch.bfloat16"  # which numpy does not have
+    return np.asarray(tensor.float() if half else tensor)
+
+
+def _is_missing(cell: Any) -> bool:
+    """Whether a cell of a table says that there is nothing."""
+    return cell is None or (isinstance(cell, float) and np.isnan(cell))
+
+
+def _refuse_text(name: str, data: Any) -> None:
+    first = data
+    for _ in range(2):  # sentences, or lists of words
+        if isinstance(first, list) or getattr(first, "ndim", 0) == 1:
+            first = next((row for row in first if row is not None), None)
+        if isinstance(first, str):
+            raise TypeError(
+                f"Modality {name!r} holds text; expected sequences of numbers, which "
+                "WordVectorSequences(vectors).fit_transform(sentences) makes."
+            )
+
+
+def _as_rows(name: str, data: Any) -> Sequence[Any] | None:
     """`data` as a sequence of per-utterance arrays, or None where it is dense."""
-    if isinstance(data, np.ndarray):
-        return list(data) if data.dtype == object and data.ndim == 1 else None
-    if not isinstance(data, (list, tuple)):
+    if not isinstance(data, list):
         return None
-    ranks = {np.ndim(row) for row in data if row is not None and np.size(row)}
+    sizes = {np.shape(row) for row in data if row is not None and np.size(row)}
+    ranks = {len(shape) for shape in sizes}
     dense = ranks <= {0, 1} and bool(ranks) and all(row is not None for row in data)
+    if dense and len(sizes) > 1:
+        raise ValueError(
+            f"Modality {name!r} has rows of one number a step and of different lengths; "
+            "give each as a column, as in [np.reshape(row, (-1, 1)) for row in rows]."
+        )
     return None if dense else data
 
 
@@ -156,13 +245,15 @@ def _from_rows(name: str, rows: Sequence[Any]) -> Block:
         if array.ndim != 2:
             raise ValueError(
                 f"Modality {name!r}, row {i} has {array.ndim} dimensions; expected "
-                "(n_steps, n_features)."
+                f"(n_steps, n_features){_ONE_DIMENSION if array.ndim == 1 else ''}."
             )
         sizes.setdefault(array.shape[1], i)
     if len(sizes) > 1:
         found = ", ".join(f"{d} in row {i}" for d, i in sizes.items())
+        longest = {len(array) for array in arrays if array is not None and array.size}
+        hint = _TRANSPOSED.format(*longest) if len(longest) == 1 else ""
         raise ValueError(
-            f"Modality {name!r} has rows of different feature sizes ({found})."
+            f"Modality {name!r} has rows of different feature sizes ({found}){hint}."
         )
     if not sizes:
         return _from_no_steps(name, arrays)

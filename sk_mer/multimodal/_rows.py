@@ -31,6 +31,12 @@ def row_index(key: Any, n: int) -> NDArray[np.intp]:
     index = np.asarray(key)
     if index.size == 0:
         return np.zeros(0, dtype=np.intp)
+    if index.dtype.kind == "U":
+        names = ", ".join(map(repr, index.ravel().tolist()))
+        raise IndexError(
+            f"Rows were given as {names}; expected integers, booleans or a slice, or "
+            f"X.select({names}) for modalities."
+        )
     if index.ndim != 1:
         raise IndexError(f"Rows were given with {index.ndim} dimensions; expected 1.")
     if index.dtype == bool:

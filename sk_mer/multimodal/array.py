@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._construct import blocks_of, ragged_blocks
+from ._construct import blocks_of, named_modalities, ragged_blocks
 from ._groups import checked_groups
 from ._trim import filled_blocks, trimmed_blocks
 from ._utterances import Utterances
@@ -29,8 +29,10 @@ class MultimodalArray(Utterances):
 
     Parameters
     ----------
-    modalities : mapping of str to array-like, optional
-        Modalities by name, for names that are not valid keywords.
+    modalities : mapping of str to array-like, DataFrame or list of dict, optional
+        Modalities by name, for names that are not valid keywords; a table whose cells
+        hold the sequences; or utterances, each a dict of its modalities, as iterating a
+        container gives them.
     lengths : mapping of str to array-like of int, or array-like of int, optional
         Number of valid leading steps of each utterance, for modalities given as
         ``(n, n_steps, n_features)`` arrays. An array-like applies to all of those.
@@ -40,8 +42,8 @@ class MultimodalArray(Utterances):
     **named : array-like
         The same as `modalities`: ``text=..., audio=..., vision=...``. Each is
 
-        - a list of ``(n_steps_i, n_features)`` arrays, where ``None`` or an empty
-          array means that this utterance lacks this modality;
+        - a list of ``(n_steps_i, n_features)`` arrays or tensors, where ``None`` or an
+          empty array means that this utterance lacks this modality;
         - an ``(n, n_steps, n_features)`` array; without `lengths` all steps are kept
           and :meth:`trim_padding` can find the padding;
         - an ``(n, n_features)`` array: one step an utterance.
@@ -63,7 +65,7 @@ class MultimodalArray(Utterances):
         If modalities or groups disagree on the number of utterances, or a modality has a
         wrong rank or mixed feature sizes.
     TypeError
-        If a modality is sparse, complex or not numeric.
+        If a modality is sparse, complex or not numeric, or has no name.
 
     Notes
     -----
@@ -89,14 +91,14 @@ class MultimodalArray(Utterances):
 
     def __init__(
         self,
-        modalities: Mapping[str, Any] | None = None,
+        modalities: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         /,
         *,
         lengths: Any = None,
         groups: ArrayLike | None = None,
         **named: Any,
     ) -> None:
-        self._blocks = blocks_of({**(modalities or {}), **named}, lengths)
+        self._blocks = blocks_of(named_modalities(modalities, named), lengths)
         self._groups = checked_groups(groups, len(self))
 
     @classmethod
