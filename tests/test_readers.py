@@ -557,3 +557,30 @@ def test_csd_faults(tmp_path):
         ValueError, match=r"features of shape \(2, 3\) and intervals of shape"
     ):
         load_emotion_labels(tmp_path / "strange.csd")
+
+
+def test_a_corpus_is_shown_as_a_short_table(tmp_path):
+    splits = content()
+    data = load_multimodal(
+        layouts.write_mult(tmp_path / "x", splits, side="left", dtype="f4", protocol=4)
+    )
+    head, *modalities, labels = repr(data).splitlines()
+    assert head == (
+        "EmotionCorpus (MulT, aligned) of 13 utterances in 7 groups: 6 train, 3 valid, "
+        "4 test"
+    )
+    assert modalities == repr(data.X).splitlines()[1:]
+    assert labels == "  y: sentiment"
+    assert "of 3 utterances in 2 groups: 3 valid" in repr(data.part("valid"))
+    html = data._repr_html_()
+    assert html.startswith("<table")
+    assert "<td>13</td>" in html
+    data["y"] = None
+    assert repr(data).endswith("\n  y: None")
+
+
+def test_emotions_of_a_corpus_are_counted(tmp_path):
+    data = load_iemocap(layouts.write_iemocap_four(tmp_path / "x", content()))
+    counts = (data.y == 1).sum()
+    told = repr(data).splitlines()[-1]
+    assert told == "  y: " + ", ".join(f"{name} in {counts[name]}" for name in counts.index)

@@ -138,6 +138,26 @@ class EmotionCorpus(Bunch):  # type: ignore[misc]
         columns["all"] = self._facts_of(np.ones(len(self.X), dtype=bool))
         return pd.DataFrame(columns)
 
+    def __repr__(self) -> str:
+        head, *modalities = repr(self.X).splitlines()
+        split = ", ".join(
+            f"{(self.split == name).sum()} {name}" for name in dict.fromkeys(self.split)
+        )
+        head = head.replace("MultimodalArray", f"EmotionCorpus ({self.layout})", 1)
+        return "\n".join([f"{head}: {split}", *modalities, f"  y: {self._told()}"])
+
+    def _repr_html_(self) -> str:
+        return str(self.summary().to_html())
+
+    def _told(self) -> str:
+        """What the labels are, in a line."""
+        if self.y is None:
+            return "None"
+        return ", ".join(
+            str(name) if name == "sentiment" else f"{name} in {int((column == 1).sum())}"
+            for name, column in self.y.items()
+        )
+
     def _facts_of(self, rows: NDArray[np.bool_]) -> dict[str, Any]:
         found: dict[str, Any] = {"utterances": int(rows.sum())}
         if self.groups is not None:
