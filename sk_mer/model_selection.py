@@ -155,7 +155,8 @@ def _group_split(
     if len(names) < 2:
         raise ValueError(
             f"groups has {len(names)} value, so none can be set aside for validation; "
-            "expected at least two groups."
+            "give at least two groups, or none (groups=None, X.with_groups(None)) to draw "
+            "single utterances."
         )
     n_valid = min(max(1, round(fraction * len(names))), len(names) - 1)
     joined = _joined(codes, copies)

@@ -288,8 +288,9 @@ def test_groups_that_do_not_fit():
         validation_split(y, 0.5, rng, [0, 1, 2])
     with pytest.raises(
         ValueError,
-        match=r"^groups has 1 value, so none can be set aside for validation; expected at "
-        r"least two groups\.$",
+        match=r"^groups has 1 value, so none can be set aside for validation; give at "
+        r"least two groups, or none \(groups=None, X\.with_groups\(None\)\) to draw single "
+        r"utterances\.$",
     ):
         validation_split(y, 0.5, rng, ["a"] * 4)
     train, valid = split(y, 0.01, groups=[0, 0, 1, 1])
