@@ -136,9 +136,10 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
     ) -> tuple[Examples, Any]:
         """What training is to read, and its groups; `check` makes targets of `y`."""
         data = self._checked(X, reset=True)
-        groups = getattr(data, "groups", None) if groups is None else np.asarray(groups)
+        groups = data.groups if groups is None else np.asarray(groups)
         if groups is not None and groups.shape != (len(data),):
             raise ValueError(f"groups has shape {groups.shape}; expected ({len(data)},).")
+        data = data.with_groups(groups)
         weights = checked_weights(sample_weight, data)
         if weights is not None:
             rows = np.flatnonzero(weights)
@@ -233,7 +234,7 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
             module,
             criterion,
             dataset(train),
-            None if valid is None else dataset(valid.take(rows_by_length(valid.X))),
+            None if valid is None else dataset(valid.take(self._order(valid.X))),
             seed=seed,
             score=score,
             context=context,
@@ -242,6 +243,10 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         )
         context.call_on_fit_task_end(**shown)
         return trained
+
+    def _order(self, X: MultimodalArray) -> NDArray[np.intp]:
+        """Rows as they are evaluated: by length, groups whole where they must be."""
+        return rows_by_length(X, self._batch_groups(X))
 
     def _keep_training(self, net: Any, history: Any, data: MultimodalArray) -> None:
         """Take over what was trained, and what is known of its data."""

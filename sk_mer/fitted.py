@@ -6,7 +6,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ Self = TypeVar("Self", bound="FittedNet")
 
 class FittedNet(MultimodalPredictor):
     """The half of an estimator that needs no training data."""
+
+    # Whether batches are whole groups in their order, such as the utterances of a video.
+    _batches_of_groups: ClassVar[bool] = False
 
     net_: Any
     n_steps_: dict[str, int]
@@ -51,7 +54,19 @@ class FittedNet(MultimodalPredictor):
     ) -> MultimodalDataset:
         zero = self.handle_nonfinite == "zero"
         given = None if weights is None else weights.astype(np.float32)
-        return MultimodalDataset(X, y, windows, zero_nonfinite=zero, sample_weight=given)
+        return MultimodalDataset(
+            X,
+            y,
+            windows,
+            zero_nonfinite=zero,
+            sample_weight=given,
+            groups=self._batch_groups(X),
+        )
+
+    def _batch_groups(self, X: MultimodalArray) -> NDArray[Any] | None:
+        if not self._batches_of_groups:
+            return None
+        return np.arange(len(X)) if X.groups is None else X.groups
 
     def _forward(self, X: MultimodalArray) -> NDArray[np.float32]:
         dataset = self._dataset(X, None, self._n_steps)

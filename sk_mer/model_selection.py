@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -169,12 +170,16 @@ def _group_split(
     chosen = np.isin(joined[codes], taken)
     train = np.flatnonzero(~chosen)
     valid = np.flatnonzero(chosen & ~np.isin(copies, copies[train]))
-    if not len(valid):
-        raise ValueError(
-            "Every utterance of the groups drawn for validation is in other groups too; "
-            "give X_val and y_val, or set validation_fraction=None."
-        )
-    return train, valid
+    if len(valid):
+        return train, valid
+    warnings.warn(
+        "Every utterance of the groups drawn for validation is in other groups too, so "
+        "that validation rows are copies of training rows; give X_val and y_val, or set "
+        "validation_fraction=None.",
+        UserWarning,
+        stacklevel=7,  # of fit
+    )
+    return train, np.flatnonzero(chosen)
 
 
 def _joined(codes: NDArray[np.intp], copies: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -63,6 +63,10 @@ class MultimodalPredictor(BaseEstimator, metaclass=ABCMeta):
         """
         return ()
 
+    def _batch_groups(self, X: MultimodalArray) -> NDArray[Any] | None:
+        """Groups that batches keep whole, for systems that read them together."""
+        return None
+
     def _used_at_predict(self, modalities: Sequence[str]) -> Sequence[str]:
         """Modalities that are read at prediction, of those of ``fit``; all by default."""
         return modalities
@@ -151,7 +155,7 @@ class MultimodalPredictor(BaseEstimator, metaclass=ABCMeta):
         self._warn_of_cut(X)
         if len(X) == 1:
             return self._forward(X)
-        order = rows_by_length(X)
+        order = rows_by_length(X, self._batch_groups(X))
         sorted_logits = self._forward(X[order])
         logits = np.empty_like(sorted_logits)
         logits[order] = sorted_logits

@@ -124,12 +124,13 @@ def test_a_copy_in_every_group_ties_none():
     assert len(set(groups[valid])) == 3
     assert (valid % 3 > 0).all()
     assert len(train) == 21
-    with pytest.raises(
-        ValueError,
-        match=r"^Every utterance of the groups drawn for validation is in other groups "
-        r"too; give X_val and y_val, or set validation_fraction=None\.$",
-    ):
-        validation_split(np.ones((20, 1), bool), 0.3, rng, np.arange(20) // 2, [0, 1] * 10)
+    groups = np.arange(20) // 2
+    with pytest.warns(UserWarning, match="so that validation rows are copies of training"):
+        train, valid = validation_split(
+            np.ones((20, 1), bool), 0.3, rng, groups, [0, 1] * 10
+        )
+    assert apart(groups, train, valid)
+    assert len(valid) == 6
 
 
 def test_nothing_but_copies():

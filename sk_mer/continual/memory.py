@@ -277,7 +277,8 @@ def _joined(first: Examples, second: Examples) -> Examples:
         ]
         weights = np.concatenate(both)
     encoded = np.concatenate([first.targets.encoded, second.targets.encoded])
-    X = MultimodalArray.concatenate([first.X, second.X])
+    # Groups are not remembered: a few rows of a video are no longer that video.
+    X = MultimodalArray.concatenate([part.X.with_groups(None) for part in (first, second)])
     return Examples(X, Targets(second.targets.names, encoded), weights)
 
 

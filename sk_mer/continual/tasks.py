@@ -57,8 +57,10 @@ class Task:
         if array.ndim == 2:
             told = _columns_of(y, array, given, old)
         else:
-            told = array[array != UNKNOWN_CLASS] if estimator._reads_unlabeled else array
-            told = _classes_of(told, classes, given)
+            labelled = (
+                array[array != UNKNOWN_CLASS] if estimator._reads_unlabeled else array
+            )
+            told = _classes_of(labelled, classes, given)
         unknown = [name for name in [*(given or ()), *told] if name not in old]
         new = list(dict.fromkeys(unknown))
         self.names = (*old, *new)
