@@ -88,13 +88,12 @@ def checked_weights(sample_weight: Any, rows: Any) -> NDArray[np.float64] | None
     """A weight for each row, finite, not negative and not 0 throughout; or None."""
     if sample_weight is None:
         return None
+    weights = np.asarray(sample_weight)
     # Older releases of scikit-learn let weights of 0 throughout pass.
-    if np.size(sample_weight) and not np.any(sample_weight):
-        raise ValueError("sample_weight is 0 in every row; give some row more.")
+    if weights.size and not weights.any():
+        raise ValueError("sample_weight is zero in every row; give some row more.")
     return np.asarray(
-        _check_sample_weight(
-            sample_weight, rows, dtype=np.float64, ensure_non_negative=True
-        )
+        _check_sample_weight(weights, rows, dtype=np.float64, ensure_non_negative=True)
     )
 
 

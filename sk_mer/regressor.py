@@ -123,7 +123,7 @@ class BaseMultimodalRegressor(RegressorMixin, BaseMultimodalEstimator):  # type:
         self._keep_training(net, history, data)
         self.targets_ = list(names)
         self.target_mean_, self.target_scale_ = mean, scale
-        self._one_column = np.ndim(y) == 1
+        self._one_column = np.asarray(y).ndim == 1
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:

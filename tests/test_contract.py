@@ -236,7 +236,7 @@ class TestSampleWeight:
     def test_refused(self, emotions, y):
         model = LFLSTMClassifier()
         for bad, message in (
-            (np.zeros(240), "sample_weight is 0 in every row"),
+            (np.zeros(240), "sample_weight is zero in every row"),
             (-np.ones(240), "[Nn]egative"),
             (np.ones(3), "sample_weight"),
         ):

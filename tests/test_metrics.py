@@ -353,7 +353,7 @@ def test_a_class_with_no_weight_is_no_class():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ([0, 0], r"^sample_weight is 0 in every row; give some row more\.$"),
+        ([0, 0], r"^sample_weight is zero in every row; give some row more\.$"),
         ([1, -1], "Negative values in data passed to `sample_weight`"),
         ([1, np.nan], "Input sample_weight contains NaN"),
         ([1, np.inf], "Input sample_weight contains infinity"),

@@ -181,7 +181,7 @@ def test_other_columns_are_refused_before_any_work(case, scorer):
         r"a column of 0 and 1 for each\.$",
     ):
         scorer(model, X, y["sad"])
-    with pytest.raises(ValueError, match="sample_weight is 0 in every row"):
+    with pytest.raises(ValueError, match="sample_weight is zero in every row"):
         scorer(model, X, y, sample_weight=np.zeros(60))
     assert model.asked == 0
 
@@ -506,7 +506,7 @@ def test_score_refuses_what_does_not_fit(emotions, fitted_mte, mte):
         fitted_mte.score(X, y["sad"])
     with pytest.raises(ValueError, match="y holds 2; expected 0 or 1 for each label"):
         fitted_mte.score(X, y + 1)
-    with pytest.raises(ValueError, match="sample_weight is 0 in every row"):
+    with pytest.raises(ValueError, match="sample_weight is zero in every row"):
         fitted_mte.score(X, y, np.zeros(240))
     with pytest.raises(NotFittedError):
         mte.score(X, y)
