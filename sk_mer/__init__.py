@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         LFLSTMClassifier,
         LFLSTMRegressor,
         MTEClassifier,
+        MulTClassifier,
     )
     from .multimodal import MultimodalArray
 
@@ -30,6 +31,7 @@ __all__ = [
     "LFLSTMClassifier",
     "LFLSTMRegressor",
     "MTEClassifier",
+    "MulTClassifier",
     "MultimodalArray",
     "__version__",
     "load",
@@ -43,6 +45,7 @@ _HOMES = {
     "LFLSTMClassifier": "models",
     "LFLSTMRegressor": "models",
     "MTEClassifier": "models",
+    "MulTClassifier": "models",
     "MultimodalArray": "multimodal",
     "load": "loading",
     "load_label_vectors": "labels",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn.utils.validation import validate_data
 from .labels.space import quoted
 from .multimodal.array import MultimodalArray
 
-__all__ = ["check_multimodal", "resolve_hidden_sizes"]
+__all__ = ["check_multimodal", "resolve_by_modality", "resolve_hidden_sizes"]
 
 # The name of the one modality of a plain matrix.
 PLAIN = "features"
@@ -243,8 +244,7 @@ def resolve_hidden_sizes(
     Parameters
     ----------
     hidden_sizes : int, mapping of str to int, or sequence of int
-        A mapping may name ``"text"`` where there is none. A sequence is in the order
-        text, audio, vision, or that of `modalities` where it has other names and as many.
+        See :func:`resolve_by_modality`.
     modalities : sequence of str
         Modalities of the data.
     default : int, default=100
@@ -266,25 +266,66 @@ def resolve_hidden_sizes(
     >>> resolve_hidden_sizes((300, 200, 100), ["audio", "vision"])
     {'audio': 200, 'vision': 100}
     """
+    return resolve_by_modality("hidden_sizes", hidden_sizes, modalities, default)
+
+
+def resolve_by_modality(
+    parameter: str, given: Any, modalities: Sequence[str], default: Any
+) -> dict[str, Any]:
+    """A number for each modality.
+
+    Parameters
+    ----------
+    parameter : str
+        Name, for errors.
+    given : number, mapping of str to number, or sequence of numbers
+        A mapping may name ``"text"`` where there is none. A sequence is in the order
+        text, audio, vision, or that of `modalities` where it has other names and as many.
+    modalities : sequence of str
+        Modalities of the data.
+    default : int or float
+        For a modality that is not named. Where it is an integer, positive integers are
+        allowed; otherwise rates, from 0 to less than 1.
+
+    Returns
+    -------
+    dict of str to number
+
+    Raises
+    ------
+    ValueError
+        If a number is not allowed, their count does not fit, or a mapping names other
+        modalities.
+
+    Examples
+    --------
+    >>> from sk_mer.validation import resolve_by_modality
+    >>> resolve_by_modality("kernel_sizes", {"audio": 5}, ["text", "audio"], default=1)
+    {'text': 1, 'audio': 5}
+    """
     usual = ("text", "audio", "vision")
-    if isinstance(hidden_sizes, Mapping):
-        sizes = dict(hidden_sizes)
+    if isinstance(given, Mapping):
+        values = dict(given)
         # One setting may serve data with and without text.
-        check_names("hidden_sizes", sizes, [*modalities, "text"])
-    elif np.ndim(hidden_sizes) == 0:
-        sizes = dict.fromkeys(modalities, hidden_sizes)
-    elif len(hidden_sizes) == len(usual):
-        sizes = dict(zip(usual, hidden_sizes, strict=True))
-    elif len(hidden_sizes) == len(modalities):
-        sizes = dict(zip(modalities, hidden_sizes, strict=True))
+        check_names(parameter, values, [*modalities, "text"])
+    elif np.ndim(given) == 0:
+        values = dict.fromkeys(modalities, given)
+    elif len(given) == len(usual):
+        values = dict(zip(usual, given, strict=True))
+    elif len(given) == len(modalities):
+        values = dict(zip(modalities, given, strict=True))
     else:
         raise ValueError(
-            f"hidden_sizes={hidden_sizes!r} has {len(hidden_sizes)} entries; expected "
+            f"{parameter}={given!r} has {len(given)} entries; expected "
             f"3 (text, audio, vision) or one for each of {list(modalities)}."
         )
-    for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
+    whole = isinstance(default, int)
+    expected = "a positive integer" if whole else "a number from 0 to less than 1"
+    for name, value in values.items():
+        number = isinstance(value, Integral if whole else Real)
+        inside = number and (value >= 1 if whole else 0 <= value < 1)
+        if not inside or isinstance(value, bool):
             raise ValueError(
-                f"hidden_sizes has {size!r} for {name!r}; expected a positive integer."
+                f"{parameter} has {value!r} for {name!r}; expected {expected}."
             )
-    return {name: int(sizes.get(name, default)) for name in modalities}
+    return {name: type(default)(values.get(name, default)) for name in modalities}

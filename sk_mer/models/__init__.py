@@ -6,6 +6,7 @@
 from .ef_lstm import EFLSTMClassifier, EFLSTMRegressor
 from .lf_lstm import LFLSTMClassifier, LFLSTMRegressor
 from .mte import MTEClassifier
+from .mult import MulTClassifier
 
 __all__ = [
     "EFLSTMClassifier",
@@ -13,4 +14,5 @@ __all__ = [
     "LFLSTMClassifier",
     "LFLSTMRegressor",
     "MTEClassifier",
+    "MulTClassifier",
 ]
