@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from sk_mer import MulTClassifier
+from sk_mer.metrics import weighted_accuracy_score
 from sk_mer.models.layers.attention import AttentionEncoder, MultiHeadAttention, sinusoids
 from sk_mer.models.mult import MulTModule
+from sk_mer.module_spec import ModuleSpec
 
 SIZES = {"text": 6, "audio": 5, "vision": 4}
 DROPOUTS = ("dropout", "embedding_dropout", "self_attention_dropout", "output_dropout")
@@ -52,16 +55,68 @@ def perturb(module):
     return module
 
 
-def test_parameter_count_of_the_published_model():
-    module = make_module(
-        {"text": 300, "audio": 74, "vision": 35},
-        n_labels=4,
-        hidden_size=40,
-        num_heads=10,
-        num_layers=4,
-        kernel_sizes={"text": 3, "audio": 5, "vision": 3},
-    )
+def module_of(estimator, n_features, n_labels):
+    spec = ModuleSpec(n_features, dict.fromkeys(n_features, 20), tuple(range(n_labels)))
+    return estimator._make_module(spec)
+
+
+def rates_of(module):
+    """Every rate of dropout: of cross-modal and self-attention, layers, steps, output."""
+    crossed = [e.layers[-1] for e in module.encoder.cross_attention]
+    alone = [e.layers[-1] for e in module.encoder.self_attention]
+    everywhere = [*module.encoder.cross_attention, *module.encoder.self_attention]
+    return {
+        "cross": [layer.attention.dropout for layer in crossed],
+        "self": [layer.attention.dropout for layer in alone],
+        "layer": {layer.dropout for layer in [*crossed, *alone]},
+        "steps": {encoder.embedding_dropout for encoder in everywhere},
+        "features": module.encoder.feature_dropout,
+        "output": module.output_dropout,
+    }
+
+
+# Presets: what public code was run with
+
+
+def test_preset_of_iemocap_is_the_published_model():
+    model = MulTClassifier.from_preset("iemocap")
+    assert (model.lr, model.batch_size, model.clip_norm) == (1e-3, 64, 1.0)
+    module = module_of(model, {"text": 300, "audio": 74, "vision": 35}, 4)
     assert sum(p.numel() for p in module.parameters()) == 1_579_964
+    assert [c.kernel_size for c in module.encoder.convolutions] == [(3,), (5,), (3,)]
+    assert rates_of(module) == {
+        "cross": [0, 0, 0.25, 0, 0.25, 0],
+        "self": [0.25] * 3,
+        "layer": {0.1},
+        "steps": {0.3},
+        "features": 0.3,
+        "output": 0.1,
+    }
+    encoders = [*module.encoder.cross_attention, *module.encoder.self_attention]
+    assert {len(e.layers) for e in encoders} == {4}
+    assert {e.layers[0].attention.num_heads for e in encoders} == {10}
+    assert {e.future_mask for e in encoders} == {False}
+
+
+def test_preset_of_mosei_is_that_of_the_authors():
+    model = MulTClassifier.from_preset("mosei")
+    assert (model.lr, model.batch_size, model.clip_norm) == (1e-3, 24, 0.8)
+    assert model.max_epochs == 40
+    module = module_of(model, {"text": 300, "audio": 74, "vision": 35}, 6)
+    assert [c.kernel_size for c in module.encoder.convolutions] == [(1,)] * 3
+    assert rates_of(module) == {
+        "cross": [0, 0, 0.1, 0, 0.1, 0],
+        "self": [0.1] * 3,
+        "layer": {0.1},
+        "steps": {0.25},
+        "features": 0.25,
+        "output": 0.0,
+    }
+    encoders = [*module.encoder.cross_attention, *module.encoder.self_attention]
+    assert {len(e.layers) for e in encoders} == {5}
+    assert {e.layers[0].attention.num_heads for e in encoders} == {5}
+    assert {e.future_mask for e in encoders} == {True}
+    assert module.head.in_features == 180
 
 
 # The equations, one utterance and one step of plain numpy at a time.
@@ -285,10 +340,8 @@ def test_each_dropout_drops_in_training_only(name):
 def test_dropout_of_attention_follows_the_source():
     rates = {"text": 0.1, "audio": 0.2, "vision": 0.3}
     module = make_module(attention_dropout=rates, self_attention_dropout=0.4)
-    found = [e.layers[0].attention.dropout for e in module.encoder.cross_attention]
-    assert found == [0.2, 0.3, 0.1, 0.3, 0.1, 0.2]
-    found = [e.layers[2].attention.dropout for e in module.encoder.self_attention]
-    assert found == [0.4] * 3
+    found = rates_of(module)
+    assert (found["cross"], found["self"]) == ([0.2, 0.3, 0.1, 0.3, 0.1, 0.2], [0.4] * 3)
 
 
 def test_features_of_text_alone_are_dropped():
@@ -336,3 +389,64 @@ def test_same_numbers_from_meta_device_and_state():
     empty.load_state_dict(module.state_dict(), assign=True)
     batch = make_batch(UNALIGNED)
     assert torch.equal(empty.eval()(*batch), module(*batch))
+
+
+@pytest.mark.parametrize("future_mask", [False, True])
+def test_nothing_is_made_on_another_device(future_mask):
+    """On torch's meta device: an operation on tensors of two devices is an error."""
+    rates = dict.fromkeys(DROPOUTS, 0.5)
+    encoder = make_module(future_mask=future_mask, **rates).encoder.to("meta")
+    sequences, lengths = make_batch(UNALIGNED)
+    sequences = {name: steps.to("meta") for name, steps in sequences.items()}
+    lengths = {name: steps.to("meta") for name, steps in lengths.items()}
+    assert encoder.train()(sequences, lengths).device.type == "meta"
+    assert encoder.eval()(sequences, lengths).device.type == "meta"
+
+
+# The estimator
+
+
+def test_it_learns_from_unaligned_utterances(emotions):
+    y = emotions.y[emotions.seen]
+    small = {"hidden_size": 8, "num_heads": 2, "num_layers": 1, "validation_fraction": None}
+    model = MulTClassifier(**small, lr=0.01, batch_size=16, max_epochs=5, random_state=0)
+    model.fit(emotions.X[:120], y[:120])
+    assert weighted_accuracy_score(y[120:], model.predict(emotions.X[120:])) > 0.75
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"num_heads": 7}, "hidden_size=40 cannot be divided among num_heads=7; make it a"),
+        (
+            {"kernel_sizes": {"text": 0}},
+            "kernel_sizes has 0 for 'text'; expected a positive",
+        ),
+        ({"kernel_sizes": (3, 2.5, 3)}, "kernel_sizes has 2.5 for 'audio'"),
+        ({"kernel_sizes": (3, 5)}, r"kernel_sizes=\(3, 5\) has 2 entries; expected 3"),
+        (
+            {"attention_dropout": {"txt": 0.1}},
+            r"attention_dropout names 'txt' \(near: text\)",
+        ),
+        (
+            {"attention_dropout": (0.1, 1.0, 0.0)},
+            "has 1.0 for 'audio'; expected a number from",
+        ),
+        ({"kernel_sizes": {"audio": True}}, "kernel_sizes has True for 'audio'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(emotions, params, message):
+    model = MulTClassifier(**params)
+    with pytest.raises(ValueError, match=message):
+        model.fit(emotions.X, emotions.y[emotions.seen])
+    assert not hasattr(model, "net_")
+
+
+def test_rates_and_widths_by_modality():
+    model = MulTClassifier(kernel_sizes={"audio": 4}, attention_dropout=0.5)
+    module = module_of(model, SIZES, 2)
+    assert [c.kernel_size for c in module.encoder.convolutions] == [(1,), (4,), (1,)]
+    assert rates_of(module)["cross"] == [0.5] * 6
+    model.set_params(attention_dropout={"audio": 0.5})
+    assert rates_of(module_of(model, SIZES, 2))["cross"] == [0.5, 0, 0, 0, 0, 0.5]
+    assert not module_of(model.set_params(padding="none"), SIZES, 2).masked
