@@ -79,8 +79,8 @@ class MulTClassifier(BaseMultimodalClassifier):
 
     Every modality is needed in every utterance. The published sizes are presets:
     ``"iemocap"`` those of the MTE paper's public code (``src/config.py``; 1,579,964
-    weights with its features and four labels), ``"mosei"`` the defaults of MulT's own,
-    which are for CMU-MOSEI. The defaults here are smaller, for a laptop.
+    weights with its features and four labels), ``"mosei"`` the defaults of MulT's own
+    (``main.py``, for sentiment in CMU-MOSEI). The defaults here are smaller, for a laptop.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class MulTClassifier(BaseMultimodalClassifier):
 
     See Also
     --------
-    LFLSTMClassifier : Modalities meet at the end only; much faster.
+    LFLSTMClassifier : Modalities meet at the end only.
 
     References
     ----------
