@@ -16,20 +16,24 @@ if TYPE_CHECKING:
     from .labels import load_label_vectors
     from .loading import load
     from .models import (
+        AttentionFusionClassifier,
         EFLSTMClassifier,
         EFLSTMRegressor,
         LFLSTMClassifier,
         LFLSTMRegressor,
+        MCTNClassifier,
         MTEClassifier,
         MulTClassifier,
     )
     from .multimodal import MultimodalArray
 
 __all__ = [
+    "AttentionFusionClassifier",
     "EFLSTMClassifier",
     "EFLSTMRegressor",
     "LFLSTMClassifier",
     "LFLSTMRegressor",
+    "MCTNClassifier",
     "MTEClassifier",
     "MulTClassifier",
     "MultimodalArray",
@@ -40,10 +44,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AttentionFusionClassifier": "models",
     "EFLSTMClassifier": "models",
     "EFLSTMRegressor": "models",
     "LFLSTMClassifier": "models",
     "LFLSTMRegressor": "models",
+    "MCTNClassifier": "models",
     "MTEClassifier": "models",
     "MulTClassifier": "models",
     "MultimodalArray": "multimodal",

@@ -3,16 +3,20 @@
 ``__all__`` is the registry of systems, which saving, documentation and tests go through.
 """
 
+from .attention_fusion import AttentionFusionClassifier
 from .ef_lstm import EFLSTMClassifier, EFLSTMRegressor
 from .lf_lstm import LFLSTMClassifier, LFLSTMRegressor
+from .mctn import MCTNClassifier
 from .mte import MTEClassifier
 from .mult import MulTClassifier
 
 __all__ = [
+    "AttentionFusionClassifier",
     "EFLSTMClassifier",
     "EFLSTMRegressor",
     "LFLSTMClassifier",
     "LFLSTMRegressor",
+    "MCTNClassifier",
     "MTEClassifier",
     "MulTClassifier",
 ]
