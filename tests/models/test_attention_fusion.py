@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from sk_mer import AttentionFusionClassifier, MultimodalArray
+from sk_mer.metrics import weighted_accuracy_score
 from sk_mer.models.attention_fusion import AttentionFusionModule
 
 SIZES = {"text": 5, "audio": 7, "face": 3}
@@ -171,3 +173,69 @@ def test_bfloat16():
     assert low.dtype == torch.float32
     assert not torch.equal(low, exact)
     torch.testing.assert_close(low, exact, atol=0.02, rtol=0.02)
+
+
+QUICK = {"hidden_size": 16, "max_epochs": 2, "batch_size": 16, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def mixed(emotions):
+    """Text as one vector; the last utterance without, every third without vision."""
+    rows = {name: [row[name] for row in emotions.X] for name in emotions.X.modalities}
+    rows["text"] = [steps.mean(axis=0, keepdims=True) for steps in rows["text"]]
+    rows["text"][-1] = None
+    rows["vision"][::3] = [None] * len(rows["vision"][::3])
+    return MultimodalArray(**rows)
+
+
+@pytest.fixture(scope="module")
+def fitted(mixed, emotions):
+    model = AttentionFusionClassifier(validation_fraction=None, **QUICK)
+    return model.fit(mixed, emotions.y[emotions.seen])
+
+
+def test_encoders_follow_the_data(fitted):
+    kinds = [type(encoder).__name__ for encoder in fitted.net_.module_.encoders.encoders]
+    assert kinds == ["VectorEncoder", "SequenceEncoder", "SequenceEncoder"]
+
+
+def test_it_learns(mixed, emotions):
+    settings = {**QUICK, "max_epochs": 15}
+    y = emotions.y[emotions.seen]
+    model = AttentionFusionClassifier(**settings).fit(mixed[:180], y[:180])
+    assert weighted_accuracy_score(y[180:], model.predict(mixed[180:])) > 0.85
+
+
+def test_weights_of_utterances(fitted, mixed):
+    weights = fitted.modality_weights(mixed)
+    np.testing.assert_array_equal(weights, fitted.modality_weights(mixed))  # no dropout
+    assert weights.shape == (240, 3)
+    np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-5)
+    here = np.stack([mixed.lengths(name) > 0 for name in fitted.modalities_], axis=1)
+    np.testing.assert_array_equal(weights > 0, here)
+    alone = fitted.modality_weights(mixed.select("audio"))
+    np.testing.assert_array_equal(alone, np.tile([0, 1, 0], (240, 1)))
+
+
+def test_any_subset_predicts(fitted, mixed):
+    for names in (["audio"], ["audio", "vision"], ["text", "audio"]):
+        assert fitted.predict_proba(mixed.select(*names)).shape == (240, 6)
+
+
+def test_sequences_where_there_were_vectors(fitted, mixed, emotions):
+    y = emotions.y[emotions.seen]
+    said = r"X has up to \d+ steps of 'text', of which fit saw one vector an utterance"
+    with pytest.raises(ValueError, match=said):
+        fitted.predict(emotions.X)
+    with pytest.raises(ValueError, match=said):
+        AttentionFusionClassifier(**QUICK).fit(mixed, y, X_val=emotions.X, y_val=y)
+    model = AttentionFusionClassifier(**{**QUICK, "max_epochs": 1}).fit(emotions.X, y)
+    assert model.predict(mixed).shape == (240, 6)  # the advice: fitted on sequences
+
+
+def test_settings_of_the_public_code():
+    model = AttentionFusionClassifier.from_preset("merbench", hidden_size=4, max_epochs=1)
+    model.fit(np.eye(12), np.arange(12) % 2)
+    assert model.modality_weights(np.eye(12)).shape == (12, 1)
+    assert model.net_.optimizer__weight_decay == 1e-5
+    assert model.n_iter_ == 1

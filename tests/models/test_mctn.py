@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from sk_mer import MCTNClassifier
+from sk_mer.engine.losses import ClassLoss, MultiLabelLoss
+from sk_mer.metrics import weighted_accuracy_score
 from sk_mer.models.layers.decoder import AttentionDecoder
 from sk_mer.models.layers.pooling import AttentionPooling
 from sk_mer.models.layers.sequence_lstm import SequenceLSTM
@@ -301,3 +304,129 @@ def test_the_loss_is_a_weighted_sum_of_weighted_means():
     assert float(loss(logits, y, weights)) == pytest.approx(8.25)
     nothing = TranslationLoss(lambda *_: torch.zeros(()), loss.weights)
     assert float(nothing((logits, errors), y, torch.zeros(3))) == 0
+
+
+@pytest.mark.parametrize("weights", [None, [2.0, 1.0, 0.5, 0.5, 3.0, 1.0]])
+def test_the_loss_of_a_batch_is_that_of_its_micro_batches(weights):
+    torch.manual_seed(0)
+    loss = TranslationLoss(MultiLabelLoss(torch.tensor([2.0, 3.0])), {"cycle": 0.3})
+    logits, errors, y = torch.randn(6, 2), torch.rand(6), torch.randint(2, (6, 2)).float()
+    weights = None if weights is None else torch.tensor(weights)
+    parts = [slice(0, 4), slice(4, 6)]
+
+    def part(rows):
+        given = None if weights is None else weights[rows]
+        value = loss((logits[rows], {"cycle": errors[rows]}), y[rows], given)
+        return value, loss.total_weight(y[rows], given)
+
+    values, totals = zip(*map(part, parts))
+    mean = sum(v * n for v, n in zip(values, totals)) / sum(totals)
+    torch.testing.assert_close(mean, part(slice(None))[0])
+
+
+def test_means_of_different_rows_are_not_cut_into_micro_batches():
+    unknown = torch.tensor([[1.0, float("nan")], [0.0, 1.0]])
+    assert TranslationLoss(MultiLabelLoss(), {}).total_weight(unknown) is None
+    classes = torch.tensor([0, 1, 1])
+    assert TranslationLoss(ClassLoss(), {}).total_weight(classes) == 3
+    by_class = ClassLoss(torch.tensor([1.0, 3.0]))
+    assert TranslationLoss(by_class, {}).total_weight(classes) is None
+
+
+QUICK = {"hidden_size": 8, "lr": 0.01, "max_epochs": 3, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def mctn(emotions):
+    return MCTNClassifier(**QUICK).fit(emotions.X, emotions.y[emotions.seen])
+
+
+@pytest.mark.parametrize("padding", ["mask", "none"])
+def test_predict_with_text_alone_equals_predict_with_everything(emotions, mctn, padding):
+    model = mctn
+    if padding == "none":
+        model = MCTNClassifier(padding="none", **{**QUICK, "max_epochs": 1})
+        model.fit(emotions.X, emotions.y[emotions.seen])
+    everything = model.decision_function(emotions.X)
+    alone = model.decision_function(emotions.X.select("text"))
+    np.testing.assert_array_equal(everything, alone)
+    with pytest.raises(ValueError, match="MCTNClassifier needs 'text', but X lacks 'text'"):
+        model.predict(emotions.X.select("audio", "vision"))
+
+
+def test_it_learns(emotions):
+    model = MCTNClassifier(targets=["vision"], **{**QUICK, "max_epochs": 8})
+    y = emotions.y[emotions.seen]
+    model.fit(emotions.X[:180], y[:180])
+    score = weighted_accuracy_score(y[180:], model.predict(emotions.X[180:]))
+    assert score > 0.85
+
+
+def test_what_each_loss_learns_from(emotions):
+    """A translation from the target's values; the way back from its lengths alone."""
+    y = emotions.y[emotions.seen]
+    turned = {name: [row[name] for row in emotions.X] for name in emotions.X.modalities}
+    turned["audio"] = [-steps for steps in turned["audio"]]
+
+    def logits(X, translation_weight, cycle_weight):
+        losses = {"translation_weight": translation_weight, "cycle_weight": cycle_weight}
+        model = MCTNClassifier(**{**QUICK, "max_epochs": 1}, **losses).fit(X, y)
+        return model.decision_function(emotions.X)
+
+    plain, back = logits(emotions.X, 0, 0), logits(emotions.X, 0, 1)
+    np.testing.assert_array_equal(plain, logits(turned, 0, 0))
+    np.testing.assert_array_equal(back, logits(turned, 0, 1))
+    assert not np.array_equal(plain, back)
+    assert not np.array_equal(logits(emotions.X, 1, 0), logits(turned, 1, 0))
+
+
+def test_levels_are_the_targets_in_their_order(emotions):
+    y = emotions.y[emotions.seen]
+
+    def fitted(**settings):
+        return MCTNClassifier(**{**QUICK, "max_epochs": 1}, **settings).fit(emotions.X, y)
+
+    module = fitted().net_.module_
+    assert (module.source, module.translators.targets) == ("text", ["audio", "vision"])
+    module = fitted(source="vision", targets=["text"]).net_.module_
+    assert (module.source, module.translators.targets) == ("vision", ["text"])
+    only = MCTNClassifier(**QUICK).fit({"audio": np.eye(20)}, np.arange(20) % 2)
+    assert only.net_.module_.source == "audio"
+    assert len(only.net_.module_.translators) == 0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"source": "speech"},
+        {"targets": ["text"]},
+        {"targets": ["audio", "audio"]},
+        {"targets": ["face"]},
+        {"source": "audio", "targets": ["audio"]},
+    ],
+)
+def test_chains_that_are_none(emotions, settings):
+    with pytest.raises(
+        ValueError, match="each once, of 'text', 'audio', 'vision'"
+    ) as error:
+        MCTNClassifier(**settings).fit(emotions.X, emotions.y[emotions.seen])
+    for name, value in settings.items():
+        assert f"{name}={value!r}" in str(error.value)
+
+
+def test_fit_needs_every_target(emotions):
+    y = emotions.y[emotions.seen]
+    X = {name: [row[name] for row in emotions.X] for name in emotions.X.modalities}
+    X["vision"][3] = None
+    with pytest.raises(ValueError, match="have no steps in modality 'vision'"):
+        MCTNClassifier(**QUICK).fit(X, y)
+    model = MCTNClassifier(targets=["audio"], **{**QUICK, "max_epochs": 1}).fit(X, y)
+    assert model.predict(X).shape == y.shape
+
+
+def test_settings_of_the_public_code(emotions):
+    model = MCTNClassifier.from_preset("released", **{**QUICK, "max_epochs": 1})
+    model.fit(emotions.X, emotions.y[emotions.seen])
+    module = model.net_.module_
+    assert (module.masked, module.width) == (False, max(emotions.X.n_features.values()))
+    assert isinstance(module.translators.levels[1].activation, torch.nn.Tanh)
