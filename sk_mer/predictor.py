@@ -102,7 +102,8 @@ class MultimodalPredictor(BaseEstimator, metaclass=ABCMeta):
             data = data.trim_padding(keep_empty=[name for name in required if name in data])
         if self.missing == "zeros":
             data = self._with_zeros(data, {name: known[name] for name in required})
-        check_present(data, required, type(self).__name__)
+        can_fill = "missing" in self._get_param_names()
+        check_present(data, required, type(self).__name__, can_fill)
         if self._needs_aligned:
             check_aligned(data, type(self).__name__)
         check_no_empty_rows(data)

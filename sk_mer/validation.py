@@ -152,13 +152,16 @@ def refuse_rows(rows: NDArray[Any], fault: str, remedy: str) -> None:
         raise ValueError(f"Row(s) {shown}{more} have {fault}; {remedy}.")
 
 
-def check_present(X: MultimodalArray, required: Iterable[str], system: str) -> None:
+def check_present(
+    X: MultimodalArray, required: Iterable[str], system: str, can_fill: bool
+) -> None:
     """Refuse utterances that lack a modality which a system needs."""
+    filled = "set missing='zeros', " if can_fill else ""
     for name in required:
         refuse_rows(
             np.flatnonzero(X.lengths(name) == 0),
             f"no steps in modality {name!r}, which {system} needs",
-            "leave these utterances out, set missing='zeros', or use MTEClassifier",
+            f"leave these utterances out, {filled}or use MTEClassifier",
         )
 
 

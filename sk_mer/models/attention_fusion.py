@@ -132,7 +132,6 @@ class AttentionFusionClassifier(BaseMultimodalClassifier):
         labels: Any = None,
         modalities: Any = None,
         padding: str = "mask",
-        missing: str = "error",
         threshold: Any = 0.5,
         pos_weight: Any = "balanced",
         class_weight: Any = "balanced",
@@ -159,7 +158,6 @@ class AttentionFusionClassifier(BaseMultimodalClassifier):
         self.labels = labels
         self.modalities = modalities
         self.padding = padding
-        self.missing = missing
         self.threshold = threshold
         self.pos_weight = pos_weight
         self.class_weight = class_weight

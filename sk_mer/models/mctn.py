@@ -162,7 +162,6 @@ class MCTNClassifier(BaseMultimodalClassifier):
         labels: Any = None,
         modalities: Any = None,
         padding: str = "mask",
-        missing: str = "error",
         threshold: Any = 0.5,
         pos_weight: Any = "balanced",
         class_weight: Any = "balanced",
@@ -194,7 +193,6 @@ class MCTNClassifier(BaseMultimodalClassifier):
         self.labels = labels
         self.modalities = modalities
         self.padding = padding
-        self.missing = missing
         self.threshold = threshold
         self.pos_weight = pos_weight
         self.class_weight = class_weight

@@ -72,7 +72,7 @@ class Translator(nn.Module):
         self.decoder = AttentionDecoder(hidden_size)
         self.leave = nn.Linear(hidden_size, n_target)
         self.enter: nn.Module = nn.Identity()
-        self.leave_again = self.leave
+        self.leave_again: nn.Module | None = None
         if n_source is not None and not shares_features:
             self.enter = nn.Linear(n_target, hidden_size)
             self.leave_again = nn.Linear(hidden_size, n_source)
@@ -112,7 +112,8 @@ class Translator(nn.Module):
         errors = {"translation": row_errors(decoded, wanted, there)}
         if self.returns:
             again = encoder(self.enter(decoded), there)
-            back = self._decode(self.leave_again, again, there, source.shape[1])
+            leave = self.leave_again or self.leave
+            back = self._decode(leave, again, there, source.shape[1])
             errors["cycle"] = row_errors(back, source, lengths)
         return errors
 
