@@ -12,7 +12,15 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 
 from .labels.space import check_unique, quoted
 
-__all__ = ["Pair", "align_to_model", "checked_weights", "indicators", "pair", "zero_one"]
+__all__ = [
+    "Pair",
+    "align_to_model",
+    "checked_weights",
+    "finite_columns",
+    "indicators",
+    "pair",
+    "zero_one",
+]
 
 
 class Pair(NamedTuple):
@@ -111,6 +119,32 @@ def zero_one(y: ArrayLike, name: str) -> NDArray[np.bool_]:
             f"{name} holds {array[~good].tolist()[0]!r}; expected 0 or 1 for each label."
         )
     return array.astype(bool)
+
+
+def finite_columns(
+    y: NDArray[Any], name: str, *, allow_nan: bool = False
+) -> NDArray[np.float64]:
+    """Columns of numbers, a vector as one; infinite ones are refused, and NaN too."""
+    try:
+        columns = np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name} holds values that are no numbers; expected a column of numbers for "
+            "each label."
+        ) from None
+    columns = columns[:, None] if columns.ndim == 1 else columns
+    if columns.ndim != 2:
+        raise ValueError(
+            f"{name} has {columns.ndim} dimension(s); expected 1 or 2, with a column of "
+            "numbers for each label."
+        )
+    bad = np.isinf(columns) if allow_nan else ~np.isfinite(columns)
+    if bad.any():
+        kind = "infinite" if allow_nan else "NaN or infinite"
+        raise ValueError(
+            f"{name} holds {int(bad.sum())} {kind} values; expected finite numbers."
+        )
+    return columns
 
 
 def fitted_inside(estimator: Any) -> Any:

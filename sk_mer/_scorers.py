@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,9 @@ from ._label_columns import (
 )
 from .labels.space import quoted, unique
 
-__all__ = ["LabelScorer"]
+__all__ = ["Answer", "LabelScorer"]
+
+Answer = Literal["labels", "scores", "numbers"]
 
 
 class LabelScorer:
@@ -33,11 +35,9 @@ class LabelScorer:
     wherever `y` has columns, and are found by name wherever both sides have names.
     """
 
-    def __init__(
-        self, metric: Callable[..., Any], *, needs_scores: bool, label: Any
-    ) -> None:
+    def __init__(self, metric: Callable[..., Any], *, answer: Answer, label: Any) -> None:
         self.metric = metric
-        self.needs_scores = needs_scores
+        self.answer = answer
         self.label = label
         self._weight_request: bool | str | None = None
 
@@ -52,6 +52,8 @@ class LabelScorer:
         weights = checked_weights(sample_weight, y)
         if np.ndim(y) == 2:
             truth, answer = self._columns(estimator, X, y)
+        elif self.answer == "numbers":
+            truth, answer = self._numbers(estimator, X, y)
         else:
             counted = slice(None) if weights is None else weights > 0
             truth, answer = self._classes(estimator, X, y, counted)
@@ -73,6 +75,15 @@ class LabelScorer:
         answer = self._answer(estimator, X, truth, len(own))
         return pd.DataFrame({self.label: truth[:, here]}), answer[:, [there]]
 
+    def _numbers(self, estimator: Any, X: Any, y: Any) -> tuple[Any, Any]:
+        """Truth and prediction where `y` is one number a row."""
+        if self.label is not None:
+            self._place(label_names(estimator) or [0], "the model predicts")
+        truth, answer = np.asarray(y), np.asarray(estimator.predict(X))
+        if answer.size != len(answer):
+            raise _other_form(truth, answer)
+        return truth, answer.ravel()
+
     def _classes(self, estimator: Any, X: Any, y: Any, counted: Any) -> tuple[Any, Any]:
         """Truth and answer where `y` is one class a row."""
         truth, classes = np.asarray(y), _classes_of(estimator)
@@ -83,7 +94,7 @@ class LabelScorer:
             )
         if self.label is not None:
             self._place(classes, "the model predicts")
-        if self.needs_scores:
+        if self.answer == "scores":
             self._refuse_unknown(truth[counted], classes)
             return self._class_scores(estimator, X, truth, classes)
         guess = np.asarray(estimator.predict(X))
@@ -116,7 +127,8 @@ class LabelScorer:
 
     def _answer(self, estimator: Any, X: Any, y: NDArray[Any], n_columns: int) -> Any:
         """Predictions or probabilities, a column a label."""
-        answer = (estimator.predict_proba if self.needs_scores else estimator.predict)(X)
+        scores = self.answer == "scores"
+        answer = (estimator.predict_proba if scores else estimator.predict)(X)
         if isinstance(answer, list):  # scikit-learn's forests: an array a label
             every = zip(answer, estimator.classes_, strict=True)
             answer = np.column_stack([p @ (np.asarray(c) == 1) for p, c in every])

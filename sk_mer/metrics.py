@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
-from ._label_columns import indicators, known_truth, pair
-from ._scorers import LabelScorer
+from ._label_columns import finite_columns, indicators, known_truth, pair
+from ._scorers import Answer, LabelScorer
 
 __all__ = [
     "accuracy_scorer",
+    "concordance_score",
+    "concordance_scorer",
     "f1_scorer",
     "label_auc_score",
     "make_label_scorer",
@@ -261,12 +264,7 @@ def label_auc_score(
     """
     true, answer, weights, names = pair(y_true, y_score, sample_weight, "y_score")
     truth, weights = known_truth(true, weights)
-    scores = np.asarray(answer, dtype=float)
-    if not np.isfinite(scores).all():
-        raise ValueError(
-            f"y_score holds {int((~np.isfinite(scores)).sum())} NaN or infinite values; "
-            "expected finite scores."
-        )
+    scores = finite_columns(answer, "y_score")
     cells = np.ones(truth.shape) if weights is None else weights
     cells = np.broadcast_to(cells if cells.ndim == 2 else cells[:, None], truth.shape)
     columns = zip(truth.T, scores.T, cells.T, strict=True)
@@ -286,6 +284,85 @@ def _auc(
     pairs = positives.sum() * negatives.sum()
     outranked = np.cumsum(negatives) - negatives / 2
     return float(positives @ outranked / pairs) if pairs else float("nan")
+
+
+def concordance_score(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    average: str | None = "macro",
+) -> float | NDArray[np.float64]:
+    """Concordance correlation coefficient (CCC) of each column of numbers.
+
+    ``2 cov(t, p) / (var(t) + var(p) + (mean(t) - mean(p))**2)``, with moments that
+    divide by n: the correlation, lowered where predictions have another mean or another
+    spread than the truth. The usual score of valence and arousal.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,) or (n_samples, n_labels)
+        Numbers; NaN where one is not known. Such a cell is left out of its column.
+    y_pred : array-like of the shape of `y_true`
+        Finite numbers. Columns of two DataFrames are matched by name, all others by
+        their order.
+    sample_weight : array-like of shape (n_samples,), optional
+        As in :func:`weighted_accuracy_score`.
+    average : {"macro", None}, default="macro"
+        Mean over columns, or one score a column.
+
+    Returns
+    -------
+    float or ndarray of shape (n_labels,)
+        In [-1, 1]; 0 where either side alone is constant. A column is undefined where
+        no truth is known, or where truth and prediction are the same constant: NaN, a
+        warning, and left out of the mean.
+
+    Raises
+    ------
+    ValueError
+        If the shapes or the names of columns differ, a value is no number, one of
+        `y_pred` is not finite or one of `y_true` infinite, a weight is negative or not
+        finite, all weights are 0, or `average` is unknown.
+
+    References
+    ----------
+    Lin, "A concordance correlation coefficient to evaluate reproducibility",
+    Biometrics 45, 1989, pages 255-268.
+
+    Examples
+    --------
+    >>> from sk_mer.metrics import concordance_score
+    >>> concordance_score([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
+    1.0
+    >>> round(concordance_score([1.0, 2.0, 3.0], [2.0, 3.0, 4.0]), 3)  # another mean
+    0.571
+    """
+    true, answer, weights, names = pair(y_true, y_pred, sample_weight, "y_pred")
+    truth = finite_columns(true, "y_true", allow_nan=True)
+    columns = zip(truth.T, finite_columns(answer, "y_pred").T, strict=True)
+    found = np.array([_concordance(*column, weights) for column in columns])
+    why = "of which no truth is known, or truth and prediction are the same constant"
+    return _average(found, average, "Concordance", names or [0], why)
+
+
+def _concordance(
+    truth: NDArray[np.float64],
+    answer: NDArray[np.float64],
+    weights: NDArray[np.float64] | None,
+) -> float:
+    """Of one column, where its truth is known; NaN where it is undefined."""
+    known = ~np.isnan(truth)
+    if not known.any():
+        return float("nan")
+    t, p = truth[known], answer[known]
+    # From the first value on, so that a constant has a variance of exactly 0.
+    dt, dp = t - t[0], p - p[0]
+    mean = partial(np.average, weights=None if weights is None else weights[known])
+    gap = (t[0] - p[0]) + (mean(dt) - mean(dp))
+    dt, dp = dt - mean(dt), dp - mean(dp)
+    spread = mean(dt**2) + mean(dp**2) + gap**2
+    return float(2 * mean(dt * dp) / spread) if spread else float("nan")
 
 
 def trivial_baselines(
@@ -348,15 +425,19 @@ def _scores_of_coin(
 
 
 def _average(
-    by_label: NDArray[np.float64], average: str | None, metric: str, names: list[Any]
+    by_label: NDArray[np.float64],
+    average: str | None,
+    metric: str,
+    names: list[Any],
+    why: str = "which lack positives or negatives",
 ) -> float | NDArray[np.float64]:
     if average not in ("macro", None):
         raise ValueError(f"average={average!r} was given; expected 'macro' or None.")
     undefined = np.flatnonzero(np.isnan(by_label))
     if undefined.size:
         warnings.warn(
-            f"{metric} is undefined for label(s) {[names[k] for k in undefined]}, which "
-            "lack positives or negatives; they are NaN and left out of the mean.",
+            f"{metric} is undefined for label(s) {[names[k] for k in undefined]}, {why}; "
+            "they are NaN and left out of the mean.",
             UndefinedMetricWarning,
             stacklevel=3,
         )
@@ -372,12 +453,14 @@ def _label_accuracy(
     return float(_share(truth == guess, weights).mean())
 
 
-_METRICS: dict[str, tuple[Callable[..., Any], bool]] = {
-    "weighted_accuracy": (weighted_accuracy_score, False),
-    "roc_auc": (label_auc_score, True),
-    "f1": (positive_f1_score, False),
-    "weighted_f1": (weighted_f1_score, False),
-    "accuracy": (_label_accuracy, False),
+# What a metric compares the truth with: predicted labels, their scores, or numbers.
+_METRICS: dict[str, tuple[Callable[..., Any], Answer]] = {
+    "weighted_accuracy": (weighted_accuracy_score, "labels"),
+    "roc_auc": (label_auc_score, "scores"),
+    "f1": (positive_f1_score, "labels"),
+    "weighted_f1": (weighted_f1_score, "labels"),
+    "accuracy": (_label_accuracy, "labels"),
+    "concordance": (concordance_score, "numbers"),
 }
 
 
@@ -386,8 +469,10 @@ def make_label_scorer(metric: str, label: Any = None) -> LabelScorer:
 
     Parameters
     ----------
-    metric : {"weighted_accuracy", "roc_auc", "f1", "weighted_f1", "accuracy"}
-        What to score.
+    metric : {"weighted_accuracy", "roc_auc", "f1", "weighted_f1", "accuracy", \
+"concordance"}
+        What to score; ``"concordance"`` is for regressors, the others are for
+        classifiers.
     label : object, optional
         Name of one label; the mean over labels by default.
 
@@ -415,8 +500,8 @@ def make_label_scorer(metric: str, label: Any = None) -> LabelScorer:
         raise ValueError(
             f"metric={metric!r} was given; expected one of {', '.join(_METRICS)}."
         )
-    function, needs_scores = _METRICS[metric]
-    return LabelScorer(function, needs_scores=needs_scores, label=label)
+    function, answer = _METRICS[metric]
+    return LabelScorer(function, answer=answer, label=label)
 
 
 weighted_accuracy_scorer = make_label_scorer("weighted_accuracy")
@@ -424,3 +509,4 @@ roc_auc_scorer = make_label_scorer("roc_auc")
 f1_scorer = make_label_scorer("f1")
 weighted_f1_scorer = make_label_scorer("weighted_f1")
 accuracy_scorer = make_label_scorer("accuracy")
+concordance_scorer = make_label_scorer("concordance")

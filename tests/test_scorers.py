@@ -204,7 +204,7 @@ def test_representations():
     with pytest.raises(
         ValueError,
         match=r"^metric='mse' was given; expected one of weighted_accuracy, roc_auc, f1, "
-        r"weighted_f1, accuracy\.$",
+        r"weighted_f1, accuracy, concordance\.$",
     ):
         make_label_scorer("mse")
     copied = pickle.loads(pickle.dumps(make_label_scorer("f1", "sad")))
