@@ -737,6 +737,41 @@ def test_killed_in_the_middle(emotions, story, tmp_path, monkeypatch):
     assert again.partial_fit(X_few, y_few[[*old, new]]).labels_ == [*old, new]
 
 
+def remembered(model):
+    """A copy of all that its memory holds."""
+    return copy.deepcopy(model.memory_.to_plain())
+
+
+@pytest.mark.parametrize("columns", ["all", "those of before"])
+def test_a_call_that_fails_leaves_the_memory_as_it_was(
+    emotions, story, monkeypatch, columns
+):
+    """New labels widen what is remembered, and a smaller size shrinks it: of a copy."""
+    source, new, old, (X_few, _, y_few, _) = story
+    model = small(emotions).fit(emotions.X[source], emotions.y[old].iloc[source])
+    before, given = remembered(model), y_few[[*old, new] if columns == "all" else old]
+
+    def die(*args, **kwargs):
+        raise SystemExit
+
+    monkeypatch.setattr(MemoryStep, "on_grad_computed", die)
+    for size in (64, 8):
+        with pytest.raises(SystemExit):
+            model.set_params(memory_size=size).partial_fit(X_few, given)
+        np.testing.assert_equal(remembered(model), before)
+
+
+def test_copies_of_an_estimator_remember_each_for_itself(emotions, story):
+    source, new, old, (X_few, _, y_few, _) = story
+    model = small(emotions, store_memory=True, max_epochs=1)
+    model.fit(emotions.X[source], emotions.y[old].iloc[source])
+    before = remembered(model)
+    other = copy.copy(model).set_params(memory_size=16)
+    other.partial_fit(X_few, y_few[[*old, new]]).partial_fit(X_few, y_few[[new]])
+    assert [len(episode.X) for episode in other.memory_.episodes] == [5, 5, 6]
+    np.testing.assert_equal(remembered(model), before)
+
+
 def test_gradients_that_are_not_finite_are_counted(emotions, story, monkeypatch):
     source, new, old, (X_few, _, y_few, _) = story
     model = small(emotions).fit(emotions.X[source], emotions.y[old].iloc[source])

@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier
 from sk_mer._optional import import_optional
 
-from .conftest import SMALL, encoder_size
+from .conftest import SMALL, encoder_size, tiny_fit
 
 onnx = pytest.importorskip("onnx", reason="needs the onnxruntime extra")
 pytest.importorskip("onnxruntime", reason="needs the onnxruntime extra")
@@ -110,6 +110,22 @@ def test_unseen_labels(emotions, fitted_mte, exported):
     np.testing.assert_allclose(
         found[:, 0], fitted_mte.predict_proba(emotions.X)[:, column], atol=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    ("threshold", "expected"),
+    [(0.3, [0.3, 0.3]), ({"excited": 0.2, "sad": 0.9}, [0.2, 0.5]), ("tune", [0.5, 0.5])],
+)
+def test_thresholds_of_unseen_labels(tiny, tmp_path, threshold, expected):
+    named = isinstance(threshold, dict)  # labels to ask for later are named after fit
+    model = tiny_fit(tiny, threshold=0.5 if named else threshold, validation_fraction=0.3)
+    model.set_params(threshold=threshold).export_onnx(tmp_path / "model.onnx")
+    vectors = tiny.label_vectors
+    predictor = OnnxEmotionPredictor(tmp_path / "model.onnx", label_vectors=vectors)
+    asked = ["sad", *tiny.unseen]
+    found = predictor.set_labels(asked).thresholds_.tolist()
+    assert found == model.set_labels(asked).thresholds_.tolist()
+    assert found[1:] == expected
 
 
 def test_exported_with_labels_in_use(emotions, fitted_mte, tmp_path):

@@ -93,23 +93,34 @@ class TestValidation:
         mte.fit(emotions.X[80:], names[80:], X_val=emotions.X[:80], y_val=names[:80])
         assert mte.history_[-1]["valid_weighted_accuracy"] > 0.5
 
-    def test_plateau_lowers_the_rate(self, emotions, y):
-        rates = []
+    @pytest.fixture
+    def rates(self, mte):
+        """The learning rate of each epoch to come, after its own steps."""
+        found = []
 
         class Spy(Callback):
             def on_epoch_end(self, net, **kwargs):
-                rates.append(net.optimizer_.param_groups[0]["lr"])
+                found.append(net.optimizer_.param_groups[0]["lr"])
 
-        model = MTEClassifier(
-            label_vectors=emotions.label_vectors,
-            hidden_sizes=(16, 4, 4),
-            net_params={"callbacks": {"spy": Spy()}},
-            **{**SMALL, "lr": 1.0, "max_epochs": 30},
-            patience=None,
-        )
-        model.fit(emotions.X, y)
-        assert rates[0] == 1.0
-        assert rates[-1] == pytest.approx(0.1) or rates[-1] < 0.1
+        mte.set_params(patience=None, net_params={"callbacks": {"spy": Spy()}})
+        return found
+
+    @pytest.mark.parametrize("fraction", [None, 0.2])
+    def test_plateau_lowers_the_rate(self, emotions, mte, y, rates, fraction):
+        """It stays for five epochs after the best one, and a sixth divides it by ten."""
+        # Steps too small to change a weight, so that no loss ever falls.
+        mte.net_params["optimizer"] = torch.optim.SGD
+        mte.set_params(lr=1.0, clip_norm=1e-30, batch_size=240, max_epochs=14)
+        mte.set_params(dropout=0, validation_fraction=fraction).fit(emotions.X, y)
+        assert rates == pytest.approx([1.0] * 6 + [0.1] * 6 + [0.01] * 2)
+
+    def test_plateau_is_that_of_the_validation_loss(self, emotions, mte, y, rates):
+        mte.set_params(max_epochs=9)
+        mte.fit(emotions.X[80:], y[80:], X_val=emotions.X[:80], y_val=1 - y[:80])
+        losses = [epoch["train_loss"] for epoch in mte.history_]
+        assert sorted(losses, reverse=True) == losses
+        assert rates[0] == 0.01
+        assert rates[-1] == pytest.approx(0.001)
 
     def test_gradient_is_clipped(self, emotions, mte, y):
         norms = []
