@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any, ClassVar, TypeVar
@@ -16,6 +15,7 @@ from torch import nn
 from ._compat import CallbackSupportMixin
 from ._label_columns import checked_weights
 from ._shared_docs import fill_shared_docs
+from ._warn import warn_user
 from .batching import MultimodalDataset
 from .engine.training import (
     ValidationWeightedAccuracy,
@@ -151,11 +151,9 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         told: NDArray[np.bool_] = np.asarray(examples.targets.known.any(axis=1))
         if told.all() or self._reads_unlabeled:
             return examples, groups
-        warnings.warn(
+        warn_user(
             f"{int((~told).sum())} of {len(told)} rows of y tell about no label and are "
-            f"left out: {type(self).__name__} does not learn from unlabelled utterances.",
-            UserWarning,
-            stacklevel=5,
+            f"left out: {type(self).__name__} does not learn from unlabelled utterances."
         )
         rows = np.flatnonzero(told)
         return examples.take(rows), None if groups is None else groups[rows]

@@ -7,7 +7,6 @@ label taken by itself.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from ._label_columns import finite_columns, indicators, known_truth, pair
 from ._scorers import Answer, LabelScorer
+from ._warn import warn_user
 
 __all__ = [
     "accuracy_scorer",
@@ -150,11 +150,10 @@ def positive_f1_score(
     score = _average(_f1(truth, guess, weights), average, "F1", names)
     empty = np.flatnonzero(~(truth | guess).any(axis=0))
     if empty.size:
-        warnings.warn(
+        warn_user(
             f"F1 is 0 for label(s) {[names[k] for k in empty]}, which have neither "
             "positives nor predictions.",
             UndefinedMetricWarning,
-            stacklevel=2,
         )
     return score
 
@@ -435,11 +434,10 @@ def _average(
         raise ValueError(f"average={average!r} was given; expected 'macro' or None.")
     undefined = np.flatnonzero(np.isnan(by_label))
     if undefined.size:
-        warnings.warn(
+        warn_user(
             f"{metric} is undefined for label(s) {[names[k] for k in undefined]}, {why}; "
             "they are NaN and left out of the mean.",
             UndefinedMetricWarning,
-            stacklevel=3,
         )
     if average is None:
         return by_label

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
@@ -15,6 +14,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ._label_columns import align_to_model, checked_weights, zero_one
+from ._warn import warn_user
 from .labels.space import label_recipes, quoted
 from .model_selection import thresholds_after_fit
 from .multimodal.array import MultimodalArray
@@ -135,11 +135,9 @@ class MultimodalPredictor(BaseEstimator, metaclass=ABCMeta):
         told = [f"{name!r} in {count}" for name, count in counts.items() if count]
         if not told:
             return X
-        warnings.warn(
+        warn_user(
             f"Modalities that utterances lack are read as zeros: {', '.join(told)} of "
-            f"{len(X)} utterances.",
-            UserWarning,
-            stacklevel=5,
+            f"{len(X)} utterances."
         )
         filled = X._with_zeros(required)
         order = getattr(self, "modalities_", X.modalities)
@@ -169,11 +167,9 @@ class MultimodalPredictor(BaseEstimator, metaclass=ABCMeta):
         for name, window in (self._n_steps or {}).items():
             longer = int((X.lengths(name) > window).sum()) if name in X else 0
             if longer:
-                warnings.warn(
+                warn_user(
                     f"{longer} utterances have more than the {window} steps of {name!r} "
-                    "that fit saw and were cut to them; padding='mask' reads them whole.",
-                    UserWarning,
-                    stacklevel=5,
+                    "that fit saw and were cut to them; padding='mask' reads them whole."
                 )
 
 

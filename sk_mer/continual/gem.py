@@ -7,7 +7,6 @@ replaced by the nearest one that does not.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
+from .._warn import warn_user
 from ..engine.threads import n_cores, run_together
 
 __all__ = [
@@ -236,11 +236,9 @@ class MemoryStep(Callback):  # type: ignore[misc]
     def _fall_back(self) -> None:
         self.n_fallbacks_ += 1
         if self.n_fallbacks_ == 1:
-            warnings.warn(
+            warn_user(
                 "A gradient was not finite, so the step was made without regard to the "
-                "memory; a smaller lr or clip_norm may help.",
-                UserWarning,
-                stacklevel=2,
+                "memory; a smaller lr or clip_norm may help."
             )
 
 

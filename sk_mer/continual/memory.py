@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._warn import warn_user
 from ..multimodal.array import MultimodalArray
 from ..multimodal.ragged import Block
 from ..targets import Examples, Targets
@@ -163,12 +163,10 @@ class EpisodicMemory:
         shares[n_tasks - self.size % n_tasks :] += 1
         n_forgotten = int((shares == 0).sum())
         if n_forgotten:
-            warnings.warn(
+            warn_user(
                 f"A memory of {self.size} has no room for {n_tasks} tasks, so that the "
                 f"first {n_forgotten} of them are forgotten; give memory_size at least "
-                f"{n_tasks}.",
-                UserWarning,
-                stacklevel=2,
+                f"{n_tasks}."
             )
         self.episodes = [
             episode.take(stratified_rows(episode.indicators, int(share), rng))

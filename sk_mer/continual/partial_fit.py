@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state
 from torch import nn
 
 from .._label_columns import checked_weights
+from .._warn import warn_user
 from ..engine.build import prediction_net
 from ..engine.training import forked_seed, whole_epochs
 from ..labels.space import quoted
@@ -217,11 +218,9 @@ def _memory_of(
         memory.shrink(rng)
     n_seen = sum(episode.n_seen for episode in memory.episodes)
     if memory.size is not None and memory.size > n_seen:
-        warnings.warn(
+        warn_user(
             f"memory_size={memory.size} was asked for, but past tasks had {n_seen} "
-            "utterances; all of them are kept.",
-            UserWarning,
-            stacklevel=4,
+            "utterances; all of them are kept."
         )
     return memory
 
@@ -230,11 +229,9 @@ def _thresholds(estimator: Any, task: Task, validated: bool) -> NDArray[np.float
     """Those of all labels before training; where there are to be others, says so."""
     wanted = isinstance(estimator.threshold, str) and estimator.multilabel_
     if wanted and task.new and not validated:
-        warnings.warn(
+        warn_user(
             "threshold='tune' needs validation data, so that the new labels "
-            f"{quoted(task.new)} get {DEFAULT_THRESHOLD}; give X_val and y_val.",
-            UserWarning,
-            stacklevel=4,
+            f"{quoted(task.new)} get {DEFAULT_THRESHOLD}; give X_val and y_val."
         )
     seen = dict(zip(estimator._seen_names, estimator._seen_thresholds, strict=True))
     return thresholds_after_fit(estimator.threshold, task.names, seen)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .._warn import warn_user
 from ._corpus import EmotionCorpus
 from ._faults import faults_of
 from ._layouts import named_columns
@@ -137,12 +137,10 @@ def add_emotion_labels(
         {"row": np.flatnonzero(~found), "id": data.ids[~found], "why": why[~found]}
     )
     if not found.all():
-        warnings.warn(
+        warn_user(
             f"{(~found).sum()} of {len(found)} utterances were left out: "
             + ", ".join(f"{n} {reason}" for reason, n in _tally(why[~found]))
-            + "; see the field 'unmatched'.",
-            UserWarning,
-            stacklevel=2,
+            + "; see the field 'unmatched'."
         )
     return joined
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -18,6 +17,7 @@ from skorch.helper import predefined_split
 from skorch.history import History
 from torch import nn
 
+from .._warn import warn_user
 from ..batching import MultimodalDataset
 from ..labels.space import quoted
 from ..metrics import weighted_accuracies
@@ -268,7 +268,7 @@ def train_net(
     )
     net.fit(train)
     if _was_interrupted(net, estimator):
-        warnings.warn("Training was interrupted by the user.", UserWarning, stacklevel=5)
+        warn_user("Training was interrupted by the user.")
     history, net.history_ = net.history, History()
     if hasattr(net, "accelerator"):
         return prediction_net(estimator, net.bare_module()), history

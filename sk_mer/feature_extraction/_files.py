@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
@@ -19,6 +18,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._optional import import_optional
+from .._warn import warn_user
 from ..multimodal.array import MultimodalArray
 
 __all__ = ["FileSequences"]
@@ -164,11 +164,9 @@ class FileSequences(  # type: ignore[call-arg]
                 f"{first}: {fault}. {len(failed)} of {n_files} files cannot be read; mend "
                 "them, or give on_error='skip' to go on without them."
             )
-        warnings.warn(
+        warn_user(
             f"{len(failed)} of {n_files} files cannot be read and count as missing; the "
-            f"first is {first}: {fault}.",
-            UserWarning,
-            stacklevel=4,
+            f"first is {first}: {fault}."
         )
 
 

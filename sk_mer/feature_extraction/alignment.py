@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._warn import warn_user
 from ..labels.space import quoted
 from ..multimodal.array import MultimodalArray
 
@@ -78,10 +78,8 @@ def align_to_words(
         aligned[name] = MultimodalArray({name: means})._block(name)
         if n_empty:
             total = sum(len(rows) for rows in means)
-            warnings.warn(
-                f"{n_empty} of {total} words have no frame of {name!r}; they are zeros.",
-                UserWarning,
-                stacklevel=2,
+            warn_user(
+                f"{n_empty} of {total} words have no frame of {name!r}; they are zeros."
             )
     return X._with_blocks({**X._blocks, **aligned})
 

@@ -8,7 +8,6 @@ never trained on needs nothing but its word vector.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any, ClassVar
@@ -20,6 +19,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from .._warn import warn_user
 from ..classifier import BaseMultimodalClassifier
 from ..labels.space import is_table, quoted, vectors_of
 from ..module_spec import ModuleSpec
@@ -349,12 +349,10 @@ class MTEClassifier(BaseMultimodalClassifier):
         weights = self.modality_weights_
         only = X.modalities[0]
         if len(X.modalities) == 1 and weights.get(only, 1.0) < 0:
-            warnings.warn(
+            warn_user(
                 f"The learned weight of {only!r} is {weights[only]:.3g}: taken alone it "
                 "votes against what it finds; fusion_at_predict='uniform' ignores the "
-                "sign.",
-                UserWarning,
-                stacklevel=5,
+                "sign."
             )
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors.torch import save_file
 
 from .._declared import BadValue, check_count, damaged, expect
 from .._regular_files import refuse_special_file
+from .._warn import warn_user
 from ..continual.memory import EpisodicMemory
 from ..engine.build import prediction_net
 from ..engine.training import check_device, check_precision
@@ -69,7 +69,7 @@ def save_estimator(estimator: Any, path: Path) -> None:
         known = {type(estimator).__name__: type(estimator)}
         _rebuilt(json.loads(text), writer.tensors, known, None, [])  # as load will
     for note in writer.notes:
-        warnings.warn(note, UserWarning, stacklevel=3)
+        warn_user(note)
     save_file(writer.tensors, str(path), metadata={_FORMAT: text})
 
 
@@ -137,7 +137,7 @@ def load_estimator(path: Path, known: Mapping[str, type], label_vectors: Any = N
         _fit_to_machine(estimator, notes)
         estimator.net_ = prediction_net(estimator, module)
     for note in notes:
-        warnings.warn(note, UserWarning, stacklevel=3)
+        warn_user(note)
     return estimator
 
 
