@@ -159,8 +159,9 @@ def fitted_inside(estimator: Any) -> Any:
 
 
 def label_names(estimator: Any) -> list[Any] | None:
-    """Labels in the order of a model's columns; None where it has no names for them."""
-    names = getattr(fitted_inside(estimator), "labels_", None)
+    """Labels or targets in the order of a model's columns; None without names."""
+    model = fitted_inside(estimator)
+    names = getattr(model, "labels_", getattr(model, "targets_", None))
     return None if names is None else list(names)
 
 

@@ -11,6 +11,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sk_mer import LFLSTMRegressor
 from sk_mer.metrics import concordance_score, concordance_scorer, make_label_scorer
 
 from . import points_to
@@ -217,3 +218,15 @@ def test_regressors_of_sklearn(case):
         found = cross_val_score(model, X, y, scoring=concordance_scorer, cv=2)
         np.testing.assert_allclose(found, 1)
         assert concordance_scorer(model.fit(X[:9], y[:9]), X, y) == pytest.approx(1)
+
+
+def test_our_regressors_have_names(tiny):
+    y = pd.DataFrame({"valence": np.arange(40.0), "arousal": np.arange(40) % 7 / 3})
+    model = LFLSTMRegressor(hidden_sizes=4, num_layers=1, max_epochs=2, random_state=0)
+    model.set_params(validation_fraction=None, lr=0.03).fit(tiny.X, y)
+    expected = concordance_score(y, model.predict(tiny.X), average=None)
+    assert expected[0] != pytest.approx(expected[1], abs=0.01)
+    for table in (y, y[["arousal", "valence"]]):
+        assert concordance_scorer(model, tiny.X, table) == pytest.approx(expected.mean())
+    one = make_label_scorer("concordance", "arousal")
+    assert one(model, tiny.X, y) == pytest.approx(expected[1])

@@ -768,7 +768,7 @@ def test_copies_of_an_estimator_remember_each_for_itself(emotions, story):
     before = remembered(model)
     other = copy.copy(model).set_params(memory_size=16)
     other.partial_fit(X_few, y_few[[*old, new]]).partial_fit(X_few, y_few[[new]])
-    assert [len(episode.X) for episode in other.memory_.episodes] == [5, 5, 6]
+    assert [len(episode.examples) for episode in other.memory_.episodes] == [5, 5, 6]
     np.testing.assert_equal(remembered(model), before)
 
 
