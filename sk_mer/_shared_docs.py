@@ -38,9 +38,12 @@ class_weight : "balanced", mapping or None, default="balanced"
     Weight of each class in the loss, for one class a row; balanced: the inverse of its
     frequency. With a mapping the validation loss, which these weights shape, chooses
     the epoch that is kept.
+loss : {"squared_error", "concordance"}, default="squared_error"
+    Mean squared error, or one minus the concordance correlation coefficient of a batch,
+    which wants batches of dozens of rows. Columns of `y` are standardised before.
 lr : float, default={lr}
-    Learning rate of Adam; divided by ten after five epochs in which the validation loss
-    did not fall.
+    Learning rate of Adam; divided by ten when the validation loss has not fallen for
+    more than five epochs.
 batch_size : int, default={batch_size}
     Utterances a step.
 max_epochs : int, default={max_epochs}

@@ -1,0 +1,259 @@
+"""No parameter of a published system is ignored, and each is documented."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import inspect
+import io
+import pickle
+import re
+from contextlib import redirect_stdout
+from functools import lru_cache
+
+import numpy as np
+import pytest
+import torch
+
+import sk_mer
+from sk_mer.engine.training import has_bf16
+
+from .systems import (
+    ALL,
+    CLASSES,
+    EVERY,
+    LABELS,
+    X,
+    answers,
+    fitted,
+    make,
+    parameters,
+    targets,
+    without,
+)
+
+# Another value of each parameter, which must change what a system answers after `fit`.
+# A parameter of one system only stands here too; one whose effect shows elsewhere has a
+# function in ELSEWHERE.
+OTHER = {
+    "batch_size": 24,
+    "bidirectional": False,
+    "clip_norm": 1e-3,
+    "dropout": 0.5,
+    "hidden_size": 5,
+    "hidden_sizes": (6, 5, 5),
+    "label_vectors": None,
+    "loss": "concordance",
+    "lr": 0.05,
+    "max_epochs": 3,
+    "modalities": ["text", "audio"],
+    "net_params": {"optimizer": torch.optim.SGD},
+    "num_layers": 2,
+    "padding": "none",
+    "pos_weight": None,
+    "random_state": 1,
+}
+# What stands beside it, where it counts only then.
+BESIDE = {"dropout": {"num_layers": 2}}
+
+
+def labels(name):
+    turned = list(LABELS.columns)[::-1]
+    assert make(name, labels=turned).fit(X, LABELS).labels_ == turned
+
+
+def missing(name):
+    model = make(name, missing="zeros").fit(X, targets(name))
+    required = model._required(model.modalities_, fitting=False)
+    holes = without(required[0], 0)
+    with pytest.raises(ValueError, match=r"Row\(s\) 0 have no steps"):
+        fitted(name).predict(holes)
+    with pytest.warns(UserWarning, match="are read as zeros"):
+        assert np.isfinite(answers(model, holes)).all()
+
+
+def threshold(name):
+    proba = fitted(name).predict_proba(X)
+    assert (make(name, threshold=0.6).fit(X, LABELS).predict(X) == (proba > 0.6)).all()
+    assert not ((proba > 0.6) == (proba > 0.5)).all()
+
+
+def class_weight(name):
+    model = make(name, class_weight={CLASSES[0]: 5.0}).fit(X, CLASSES)
+    assert differ(answers(model), answers(fitted(name, "classes")))
+
+
+def patience(name):
+    """The first epoch is the best where validation wants the opposite."""
+    opposite = {"X_val": X, "y_val": targets(name).max() - targets(name)}
+    if name.endswith("Regressor"):
+        opposite["y_val"] = -targets(name)
+    changes = {"max_epochs": 5, "lr": 0.05}
+    trained = [
+        make(name, patience=n, **changes).fit(X, targets(name), **opposite)
+        for n in (None, 1)
+    ]
+    assert trained[0].n_iter_ == 5 > trained[1].n_iter_
+
+
+def validation_fraction(name):
+    model = make(name, validation_fraction=0.3).fit(X, targets(name))
+    assert "valid_loss" in model.history_[0]
+    assert "valid_loss" not in fitted(name).history_[0]
+
+
+def handle_nonfinite(name):
+    broken = {m: X.padded(m) for m in X.modalities}
+    broken["audio"][3, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="'audio' has 1 values that are NaN or infinite"):
+        make(name).fit(broken, targets(name))
+    model = make(name, handle_nonfinite="zero").fit(broken, targets(name))
+    assert model.n_nonfinite_["audio"] == 1
+
+
+def device(name):
+    with pytest.raises(ValueError, match=r"^device='cuda:99' was asked for"):
+        make(name, device="cuda:99").fit(X, targets(name))
+
+
+def precision(name):
+    model = make(name, precision="bf16")
+    if has_bf16("cpu"):
+        assert differ(answers(model.fit(X, targets(name))), answers(fitted(name)))
+    else:
+        with pytest.raises(ValueError, match="no units for bfloat16"):
+            model.fit(X, targets(name))
+
+
+def against(name, **changes):
+    """A system after a task that wants the opposite of the one before."""
+    first = make(name, max_epochs=1, **changes).fit(X, 1 - LABELS)
+    return first.partial_fit(X[:64], LABELS.iloc[:64])
+
+
+def continual(name):
+    modes = ("gem", "agem", "joint", "replay", "finetune")
+    found = [answers(against(name, continual=how, memory_strength=2.0)) for how in modes]
+    for k, one in enumerate(found):
+        assert all(differ(one, other) for other in found[:k])
+
+
+def memory_size(name):
+    sizes = [len(against(name, memory_size=size).memory_) for size in (16, None)]
+    assert sizes == [16, 96 + 64]
+
+
+def memory_strength(name):
+    weak, strong = (against(name, memory_strength=strength) for strength in (0.0, 3.0))
+    assert weak.continual_report_[0]["n_violations"] > 0
+    assert differ(answers(weak), answers(strong))
+
+
+def store_memory(name):
+    for stored in (False, True):
+        model = make(name, store_memory=stored, max_epochs=1).fit(X, LABELS)
+        assert hasattr(pickle.loads(pickle.dumps(model)), "memory_") == stored
+
+
+def verbose(name):
+    said = []
+    for level in (0, 1):
+        with redirect_stdout(io.StringIO()) as out:
+            make(name, verbose=level).fit(X, targets(name))
+        said.append(out.getvalue())
+    assert said[0] == ""
+    assert "train_loss" in said[1]
+
+
+def unseen_labels(name):
+    asked = ["proud", LABELS.columns[0]]
+    with pytest.raises(ValueError, match="has never seen 'proud'"):
+        copy.deepcopy(fitted(name)).set_labels(asked)
+    model = make(name, unseen_labels="random").fit(X, LABELS).set_labels(asked)
+    assert model.predict_proba(X).shape == (96, 2)
+
+
+def fusion_at_predict(name):
+    model = copy.deepcopy(fitted(name))
+    before = answers(model)
+    assert differ(answers(model.set_params(fusion_at_predict="uniform")), before)
+
+
+ELSEWHERE = {
+    function.__name__: function
+    for function in (
+        labels, missing, threshold, class_weight, patience, validation_fraction,
+        handle_nonfinite, device, precision, continual, memory_size, memory_strength,
+        store_memory, verbose, unseen_labels, fusion_at_predict,
+    )
+}  # fmt: skip
+
+
+def differ(one, other):
+    return one.shape != other.shape or not np.allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+@lru_cache
+def with_beside(name, parameter):
+    return answers(make(name, **BESIDE[parameter]).fit(X, targets(name)))
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"), [(name, key) for name in ALL for key in parameters(name)]
+)
+def test_no_parameter_is_ignored(name, parameter):
+    if parameter in ELSEWHERE:
+        ELSEWHERE[parameter](name)
+        return
+    if parameter not in OTHER:
+        pytest.fail(f"{name} has the parameter {parameter!r}; add another value to OTHER.")
+    beside = BESIDE.get(parameter, {})
+    model = make(name, **{**beside, parameter: OTHER[parameter]}).fit(X, targets(name))
+    before = with_beside(name, parameter) if beside else answers(fitted(name))
+    assert differ(answers(model), before)
+
+
+@EVERY
+def test_every_parameter_is_checked(name):
+    """A constraint each, so that a wrong value is refused before any work."""
+    system = getattr(sk_mer.models, name)
+    assert set(parameters(name)) <= set(system._parameter_constraints)
+
+
+# Documentation.
+
+
+def entries(name, section):
+    """What a section of the docstring says, by name."""
+    doc = inspect.cleandoc(getattr(sk_mer.models, name).__doc__)
+    body = re.search(rf"^{section}\n-+\n(.*?)(?:\n\n\S+.*\n-+\n|\Z)", doc, re.S | re.M)[1]
+    found = re.findall(r"^(\w[\w, ]*) : (.*)$", body, re.M)
+    return {key: what for names, what in found for key in names.split(", ")}
+
+
+@EVERY
+def test_the_docstring_has_each_parameter_with_its_default(name):
+    documented = entries(name, "Parameters")
+    assert set(documented) == set(parameters(name))
+    for key, default in parameters(name).items():
+        told = ast.literal_eval(documented[key].partition("default=")[2])
+        assert told == default, key
+
+
+@EVERY
+def test_documented_attributes_are_there(name):
+    model = fitted(name)
+    wanted = set(entries(name, "Attributes")) - {"n_features_in_"}  # of matrices only
+    assert {key for key in wanted if not hasattr(model, key)} == set()
+    assert {"net_", "history_", "n_iter_", "modalities_"} <= wanted
+
+
+@EVERY
+def test_presets(name):
+    system = getattr(sk_mer.models, name)
+    for preset, settings in system._presets.items():
+        model = system.from_preset(preset, verbose=1)
+        assert model.verbose == 1
+        assert {key: model.get_params()[key] for key in settings} == settings
+    with pytest.raises(ValueError, match=rf"preset='none' was given; {name} has"):
+        system.from_preset("none")
