@@ -113,12 +113,6 @@ def test_constructor_only_assigns(estimator):
         assert line == f"self.{name} = {name}"
 
 
-def test_systems_share_their_parameters():
-    shared = set(MTEClassifier().get_params())
-    for model in CLASSIFIERS:
-        assert shared <= set(model.get_params())
-
-
 def test_check_estimator_reports_no_failure():
     """The route a user takes: one call, nothing expected to fail."""
     quick = MTEClassifier(hidden_sizes=(8, 8, 8), lr=0.02, batch_size=16, max_epochs=30)

@@ -21,6 +21,7 @@ from sk_mer.engine.training import has_bf16
 from .systems import (
     ALL,
     CLASSES,
+    CLASSIFIERS,
     EVERY,
     LABELS,
     X,
@@ -211,6 +212,25 @@ def test_no_parameter_is_ignored(name, parameter):
     model = make(name, **{**beside, parameter: OTHER[parameter]}).fit(X, targets(name))
     before = with_beside(name, parameter) if beside else answers(fitted(name))
     assert differ(answers(model), before)
+
+
+SHARED = {
+    "modalities", "padding", "lr", "batch_size", "max_epochs", "patience", "clip_norm",
+    "validation_fraction", "handle_nonfinite", "device", "precision", "random_state",
+    "verbose", "net_params",
+}  # fmt: skip
+OF_CLASSIFIERS = {
+    "labels", "threshold", "pos_weight", "class_weight", "continual", "memory_size",
+    "memory_strength", "store_memory",
+}  # fmt: skip
+
+
+@EVERY
+def test_systems_can_be_exchanged_for_each_other(name):
+    missing = SHARED - set(parameters(name))
+    if name in CLASSIFIERS:
+        missing |= OF_CLASSIFIERS - set(parameters(name))
+    assert missing == set()
 
 
 @EVERY

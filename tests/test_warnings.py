@@ -197,9 +197,9 @@ def test_a_modality_that_votes_against_itself(tiny, tiny_model, ask):
     with torch.no_grad():
         model.net_.module_.weights[1] = -0.5
     X = tiny.X.select(model.modalities_[1])
-    with told("taken alone it votes against"):
+    with told("weight of 'audio' is -0.5: taken alone it votes against"):
         getattr(model, ask)(X)  # the user's line
-    with told("taken alone it votes against"):
+    with told("weight of 'audio' is -0.5: taken alone it votes against"):
         model.score(X, tiny.y[tiny.seen])  # the user's line
 
 
