@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from sk_mer import MTEClassifier, MultimodalArray
 from sk_mer.datasets import add_emotion_labels, load_multimodal
 from tests import layouts
-from tests.test_joiner import SDK_ORDER, mosei_sized
+from tests.datasets.test_joiner import SDK_ORDER, mosei_sized
 
 SIZES = {"text": 300, "audio": 74, "vision": 35}
 GB = 2**30

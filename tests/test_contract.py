@@ -193,7 +193,11 @@ class TestUnknownLabels:
 class TestSampleWeight:
     @pytest.mark.parametrize("form", ["columns", "classes"])
     def test_zero_is_absent_and_two_is_twice(self, emotions, y, form):
-        targets = y.to_numpy() if form == "columns" else np.array(list("abc"))[y.to_numpy().sum(axis=1) % 3]
+        targets = (
+            y.to_numpy()
+            if form == "columns"
+            else np.array(list("abc"))[y.to_numpy().sum(axis=1) % 3]
+        )
         weights = np.arange(240) % 3
         rows = np.repeat(np.arange(240), weights)
         expected = LFLSTMClassifier(**FULL).fit(emotions.X[rows], targets[rows])
@@ -310,7 +314,7 @@ class TestMissing:
         )
         model = LFLSTMClassifier(hidden_sizes=4, **SMALL)
         with pytest.raises(
-            ValueError, match="no steps in modality 'text'.* missing='zeros'"
+            ValueError, match=r"no steps in modality 'text'.* missing='zeros'"
         ):
             model.fit(X, y)
         model.set_params(missing="zeros")

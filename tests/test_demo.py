@@ -30,7 +30,7 @@ def test_demo(tmp_path):
 
 def test_demo_on_your_own_recordings(tmp_path):
     """The folder that README describes, with clips that are synthesised here."""
-    from .test_recordings import VECTORS, recordings
+    from .feature_extraction.test_recordings import VECTORS, recordings
 
     folder = tmp_path / "mine"
     folder.mkdir()

@@ -24,7 +24,7 @@ from sk_mer.datasets._limited_reader import read_untrusted
 from sk_mer.datasets._safe_pickle import read_pickle
 from sk_mer.datasets._torch_files import read_torch
 
-from . import hostile_files, layouts
+from .. import hostile_files, layouts
 from .test_safety import Calls, memory_of
 
 SENTENCES = {

@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier
 from sk_mer._optional import import_optional
 
-from .conftest import SMALL, encoder_size, tiny_fit
+from ..conftest import SMALL, encoder_size, tiny_fit
 
 onnx = pytest.importorskip("onnx", reason="needs the onnxruntime extra")
 pytest.importorskip("onnxruntime", reason="needs the onnxruntime extra")

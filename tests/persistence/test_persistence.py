@@ -13,7 +13,7 @@ import sk_mer
 from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier
 from sk_mer.models import mte as mte_module
 
-from .conftest import SMALL, encoder_size, with_vectors
+from ..conftest import SMALL, encoder_size, with_vectors
 
 PREDICT = """
 import sys, joblib, numpy as np, torch, sk_mer

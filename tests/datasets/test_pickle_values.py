@@ -23,7 +23,7 @@ from sk_mer.datasets._pickle_values import (
 from sk_mer.datasets._safe_pickle import Region, read_pickle
 from sk_mer.datasets._torch_files import read_torch
 
-from .hostile_files import crafted, torch_archive
+from ..hostile_files import crafted, torch_archive
 
 # Bytes that a value counts for: 64 for what has content, 32 for a scalar, 8 a place.
 SIZES = [

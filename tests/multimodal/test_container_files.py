@@ -12,7 +12,7 @@ import pytest
 from sk_mer import MultimodalArray
 from sk_mer.multimodal.ragged import give_back_pages
 
-from . import hostile_headers
+from .. import hostile_headers
 
 
 @pytest.fixture

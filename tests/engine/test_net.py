@@ -25,7 +25,7 @@ from sk_mer.metrics import weighted_accuracies
 from sk_mer.models.layers import recurrent
 from sk_mer.models.mte import MTEModule
 
-from .conftest import SMALL, encoder_size
+from ..conftest import SMALL, encoder_size
 
 
 @pytest.fixture

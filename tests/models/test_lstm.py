@@ -7,7 +7,7 @@ import torch
 from sk_mer import EFLSTMClassifier, LFLSTMClassifier
 from sk_mer.module_spec import ModuleSpec
 
-from .conftest import SMALL, encoder_size
+from ..conftest import SMALL, encoder_size
 
 MOSEI = {"text": 300, "audio": 74, "vision": 35}
 BOTH = pytest.mark.parametrize("system", [EFLSTMClassifier, LFLSTMClassifier])

@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 import sk_mer
 from sk_mer import MTEClassifier
 
-from . import hostile_headers
-from .conftest import TINY
-from .hostile_headers import array, attributes, mapping, params
+from .. import hostile_headers
+from ..conftest import TINY
+from ..hostile_headers import array, attributes, mapping, params
 
 SIZES = {"text": 30, "audio": 20, "vision": 10}
 LABELS = ["anger", "disgust", "fear", "happy", "sad", "surprise"]

@@ -16,8 +16,8 @@ from sk_mer.datasets import (
 )
 from sk_mer.datasets._layouts import MTE_ORDER, SDK_ORDER
 
-from . import layouts
-from .layouts import content
+from .. import layouts
+from ..layouts import content
 
 NAN = float("nan")
 

@@ -16,9 +16,9 @@ from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier
 from sk_mer import models as systems
 from sk_mer.persistence.model_header import FITTED
 
-from . import hostile_headers, points_to
-from .conftest import TINY, tiny_fit, tiny_settings
-from .hostile_headers import params
+from .. import hostile_headers, points_to
+from ..conftest import TINY, tiny_fit, tiny_settings
+from ..hostile_headers import params
 
 
 class Runs:

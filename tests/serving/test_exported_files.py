@@ -12,8 +12,8 @@ import pytest
 from sk_mer import EFLSTMClassifier, MTEClassifier
 from sk_mer.serving.onnx_graph import OnnxGraph
 
-from . import hostile_headers
-from .conftest import TINY, tiny_fit, tiny_settings
+from .. import hostile_headers
+from ..conftest import TINY, tiny_fit, tiny_settings
 
 onnx = pytest.importorskip("onnx", reason="needs the onnxruntime extra")
 pytest.importorskip("onnxruntime", reason="needs the onnxruntime extra")

@@ -24,7 +24,7 @@ from sk_mer.metrics import weighted_accuracy_score
 from sk_mer.model_selection import few_shot_split, tune_thresholds
 from sk_mer.targets import Examples, Targets
 
-from .conftest import encoder_size
+from ..conftest import encoder_size
 
 RIDGE = 1e-3
 

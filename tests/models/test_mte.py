@@ -14,7 +14,7 @@ from sk_mer.models.mte import MTEModule
 from sk_mer.module_spec import ModuleSpec
 from sk_mer.validation import resolve_hidden_sizes
 
-from .conftest import SMALL
+from ..conftest import SMALL
 
 MOSEI = {"text": 300, "audio": 74, "vision": 35}
 

@@ -17,7 +17,7 @@ from sk_mer.engine.training import forked_seed
 from sk_mer.metrics import weighted_accuracy_score
 from sk_mer.model_selection import tune_thresholds
 
-from .conftest import SMALL
+from ..conftest import SMALL
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from sk_mer.datasets._files import read_npz
 from sk_mer.datasets._safe_pickle import read_pickle
 from sk_mer.datasets._torch_files import read_torch
 
-from . import layouts
-from .layouts import content
+from .. import layouts
+from ..layouts import content
 
 
 class Calls:
