@@ -38,18 +38,26 @@ NUMBERS = DATA.best_proba.iloc[:, :2].set_axis(["valence", "arousal"], axis=1) *
 
 # As small as a system can be; what it needs to learn well is in LEARNS.
 SETTINGS = {
+    "AttentionFusionClassifier": {"hidden_size": 8},
     "EFLSTMClassifier": {"hidden_size": 4, "num_layers": 1},
     "EFLSTMRegressor": {"hidden_size": 4, "num_layers": 1},
     "LFLSTMClassifier": {"hidden_sizes": 4, "num_layers": 1},
     "LFLSTMRegressor": {"hidden_sizes": 4, "num_layers": 1},
+    "MCTNClassifier": {"hidden_size": 4},
     "MTEClassifier": {
         "hidden_sizes": (6, 4, 4),
         "num_layers": 1,
         "label_vectors": DATA.label_vectors,
     },
+    "MulTClassifier": {"hidden_size": 4, "num_heads": 2, "num_layers": 1},
 }
 # What differs from these where a system is to learn.
 LEARNS = {"max_epochs": 25, "lr": 0.02, "batch_size": 32}
+# Larger steps of systems whose weights hardly move in the few steps of a test.
+STEPS = {
+    "AttentionFusionClassifier": 20.0,
+    "MCTNClassifier": 5.0,
+}
 COMMON = {
     "lr": 0.01,
     "batch_size": 32,

@@ -6,8 +6,8 @@ import pickle
 import pkgutil
 
 import pytest
-from sklearn.base import BaseEstimator, clone
-from sklearn.neural_network import MLPClassifier
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.random_projection import GaussianRandomProjection
 from sklearn.utils.estimator_checks import (
     check_estimator,
@@ -16,7 +16,7 @@ from sklearn.utils.estimator_checks import (
 )
 
 import sk_mer
-from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier
+from sk_mer import MTEClassifier, models
 from sk_mer.engine.accelerated import AcceleratedNet
 from sk_mer.engine.net import MultimodalNet
 from sk_mer.feature_extraction import (
@@ -28,9 +28,11 @@ from sk_mer.feature_extraction import (
 from sk_mer.preprocessing import MultimodalScaler, SegmentStatistics, SilenceTrimmer
 from sk_mer.serving import OnnxEmotionPredictor
 
-CLASSIFIERS = [MTEClassifier(), EFLSTMClassifier(), LFLSTMClassifier()]
+SYSTEMS = [getattr(models, name)() for name in models.__all__]
+CLASSIFIERS = [system for system in SYSTEMS if is_classifier(system)]
+REGRESSORS = [system for system in SYSTEMS if is_regressor(system)]
 TRANSFORMERS = [MultimodalScaler(), SilenceTrimmer(), SegmentStatistics()]
-CHECKED = [*CLASSIFIERS, *TRANSFORMERS]
+CHECKED = [*SYSTEMS, *TRANSFORMERS]
 # Estimators that scikit-learn's checks cannot feed, with the reason; their own tests
 # check the same conventions.
 NOT_CHECKED = {
@@ -64,7 +66,21 @@ def test_every_public_estimator_is_listed():
     assert {type(e) for e in CHECKED} | set(NOT_CHECKED) == set(public_estimators())
 
 
-@parametrize_with_checks(CHECKED)
+# Validation rows and batches are drawn by row: a row that counts twice is drawn once, two
+# copies of it are drawn twice. scikit-learn expects its own estimators that draw rows
+# (MLP, SGD, forests) to fail these two as well.
+DRAWN = "validation rows and batches are drawn by row, whatever the weights"
+NOT_EQUIVALENT = {
+    "check_sample_weight_equivalence_on_dense_data": DRAWN,
+    "check_sample_weight_equivalence_on_sparse_data": DRAWN,
+}
+
+
+def expected_to_fail(estimator):
+    return NOT_EQUIVALENT if estimator in SYSTEMS else {}
+
+
+@parametrize_with_checks(CHECKED, expected_failed_checks=expected_to_fail)
 def test_sklearn_check(estimator, check):
     check(estimator)
 
@@ -76,9 +92,10 @@ def test_no_check_is_switched_off():
         checks = (check for _, check in estimator_checks_generator(estimator))
         return [getattr(check, "func", check).__name__ for check in checks]
 
-    # Ours have no max_iter, no sample weights, no set_output and no column names.
+    # Ours have no max_iter, no set_output and no column names.
     kinds = [
-        (CLASSIFIERS, MLPClassifier(), ("sample_weight", "max_iter")),
+        (CLASSIFIERS, MLPClassifier(), ("max_iter",)),
+        (REGRESSORS, MLPRegressor(), ("max_iter",)),
         (TRANSFORMERS, GaussianRandomProjection(), ("set_output", "feature_names")),
     ]
     for estimators, reference, not_ours in kinds:
@@ -114,9 +131,12 @@ def test_constructor_only_assigns(estimator):
 
 
 def test_check_estimator_reports_no_failure():
-    """The route a user takes: one call, nothing expected to fail."""
+    """The route a user takes: one call, the equivalence of weights aside."""
     quick = MTEClassifier(hidden_sizes=(8, 8, 8), lr=0.02, batch_size=16, max_epochs=30)
-    results = check_estimator(quick, on_skip=None, on_fail=None)
+    results = check_estimator(
+        quick, on_skip=None, on_fail=None, expected_failed_checks=NOT_EQUIVALENT
+    )
     status = [result["status"] for result in results]
-    assert status.count("failed") == status.count("xfail") == 0
+    assert status.count("failed") == 0
+    assert status.count("xfail") <= 2
     print(f"{status.count('passed')} passed, {status.count('skipped')} skipped")

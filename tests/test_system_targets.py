@@ -20,6 +20,7 @@ from .systems import (
     EVERY,
     EVERY_CLASSIFIER,
     LABELS,
+    STEPS,
     X,
     answers,
     batch_of,
@@ -98,7 +99,8 @@ def criterion_of(model):
 def plain(name, **changes):
     """Steps whose sizes follow the gradient, on all rows at once."""
     sgd = {"optimizer": torch.optim.SGD}
-    settings = {"batch_size": 500, "lr": 0.2, "max_epochs": 3, "clip_norm": None}
+    lr = 0.2 * STEPS.get(name, 1.0)
+    settings = {"batch_size": 500, "lr": lr, "max_epochs": 3, "clip_norm": None}
     return make(name, **settings, net_params=sgd, **changes)
 
 

@@ -143,8 +143,12 @@ class MCTNClassifier(BaseMultimodalClassifier):
     }
     _presets: ClassVar[dict[str, dict[str, Any]]] = {
         "released": {
-            **{"pad_features": True, "decoder_activation": "tanh", "padding": "none"},
-            **{"lr": 1e-4, "max_epochs": 200, "patience": 20},
+            "pad_features": True,
+            "decoder_activation": "tanh",
+            "padding": "none",
+            "lr": 1e-4,
+            "max_epochs": 200,
+            "patience": 20,
         },
     }
 
