@@ -1,0 +1,148 @@
+"""A second device for machines that have none: tensors that say "cuda", with values.
+
+torch's fake tensors have no values, so that nothing which asks for one can run on them (a
+length, a norm, a projection, a score), and a torch without CUDA records no gradients of
+those that say "cuda". These are computed by the processor, but every operation that mixes
+them with others is refused, as CUDA refuses it: a whole ``fit`` can be run.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import pytest
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_flatten, tree_map
+
+DEVICE, PROCESSOR = torch.device("cuda", 0), torch.device("cpu")
+# Functions whose second argument may be on the processor while the first is not: an
+# index, the source of a copy, sizes of packed batches (which must be there).
+_OTHER_SECOND = {"__getitem__", "__setitem__", "copy_", "lstm", "gru", "rnn_tanh",
+                 "_pack_padded_sequence", "_pad_packed_sequence"}  # fmt: skip
+_SIZES_SECOND = {"_pack_padded_sequence", "_pad_packed_sequence"}
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor of the second device."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        return _call(func, args, kwargs or {})
+
+
+class SecondDevice(TorchFunctionMode):
+    """Inside, ``device="cuda"`` is that device."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return _call(func, args, kwargs or {})
+
+
+@contextmanager
+def second_device():
+    """A machine with such a device."""
+    fork = torch.random.fork_rng
+    with pytest.MonkeyPatch.context() as patch, SecondDevice():
+        patch.setattr(torch.cuda, "device_count", lambda: 1)
+        patch.setattr(torch.random, "fork_rng", lambda devices=(): fork(devices=[]))
+        patch.setattr(nn.Module, "_apply", _apply)
+        patch.setattr(nn.RNNBase, "_apply", _apply)
+        yield
+
+
+def _call(func, args, kwargs):
+    name = getattr(func, "__name__", "")
+    there = any(isinstance(t, Elsewhere) for t in _tensors((args, kwargs)))
+    if func == torch.Tensor.device.__get__:
+        return DEVICE if there else PROCESSOR
+    if func is torch.device or name == "_parse_to":  # these only read names
+        return func(*args, **kwargs)
+    if func == torch.Tensor.__deepcopy__:
+        return _deepcopy(*args)
+    if there and name in ("numpy", "__array__"):
+        raise TypeError(f"can't convert {DEVICE} device type tensor to numpy; use .cpu()")
+    target, args, kwargs = _target(name, args, kwargs)
+    if target is None:
+        target = _common_device(name, args, kwargs)
+    with torch._C.DisableTorchFunctionSubclass():
+        result = func(*args, **kwargs)
+    if target != DEVICE:
+        return tree_map(lambda x: _as(torch.Tensor, x), result)
+    if name in _SIZES_SECOND:
+        return _as(Elsewhere, result[0]), *result[1:]
+    return tree_map(lambda x: _as(Elsewhere, x), result)
+
+
+def _tensors(values):
+    return [x for x in tree_flatten(values)[0] if isinstance(x, torch.Tensor)]
+
+
+def _common_device(name, args, kwargs):
+    """Where all are; a number without dimensions may come from the processor."""
+    packed = name in _SIZES_SECOND
+    if name in _OTHER_SECOND:
+        second = _tensors(args[1]) if len(args) > 1 else []
+        wrong = any(isinstance(t, Elsewhere) for t in second)
+        if wrong and (packed or (name != "copy_" and not isinstance(args[0], Elsewhere))):
+            raise RuntimeError(f"{name}: the second argument must be on the processor")
+        if not isinstance(args[1], (tuple, list)) or name.endswith("item__"):
+            args = (args[0], *args[2:])
+    given = _tensors((args, kwargs))
+    there = [t for t in given if isinstance(t, Elsewhere)]
+    if there and any(t.dim() for t in given if not isinstance(t, Elsewhere)):
+        raise RuntimeError(f"{name}: Expected all tensors to be on the same device")
+    return DEVICE if there else PROCESSOR
+
+
+def _target(name, args, kwargs):
+    """The device that is asked for, if one is, and the arguments without it."""
+    if name == "cpu":
+        return PROCESSOR, args, kwargs
+    if name == "to" and len(args) > 1 and isinstance(args[1], torch.Tensor):
+        target = DEVICE if isinstance(args[1], Elsewhere) else PROCESSOR
+        return target, (args[0], args[1].dtype), kwargs
+    named = [x for x in (*args, *kwargs.values()) if _is_device(x)]
+    if not named:
+        return None, args, kwargs
+    args = tuple(PROCESSOR if _is_device(x) else x for x in args)
+    kwargs = {key: PROCESSOR if _is_device(x) else x for key, x in kwargs.items()}
+    return DEVICE if torch.device(named[0]).type == "cuda" else PROCESSOR, args, kwargs
+
+
+def _is_device(x):
+    if isinstance(x, str):
+        return x.partition(":")[0] in ("cuda", "cpu")
+    return isinstance(x, torch.device)
+
+
+def _as(kind, x):
+    if not isinstance(x, torch.Tensor) or isinstance(x, Elsewhere) == (kind is Elsewhere):
+        return x
+    return x.as_subclass(kind)
+
+
+def _deepcopy(tensor, memo):
+    """torch's own would make a tensor of the processor of it."""
+    with torch._C.DisableTorchFunctionSubclass():
+        copy = tensor.detach().clone().as_subclass(type(tensor))
+        copy.requires_grad_(tensor.requires_grad)
+        if isinstance(tensor, nn.Parameter):
+            copy._is_param = True
+    memo[id(tensor)] = copy
+    return copy
+
+
+def _apply(self, fn, recurse=True):
+    """What ``Module.to`` does: torch's own would put new values into old tensors."""
+    done = {}
+    for module in self.modules():
+        for name, old in list(module._parameters.items()):
+            if old is not None and id(old) not in done:
+                done[id(old)] = old, nn.Parameter(fn(old.detach()), old.requires_grad)
+            if old is not None:
+                setattr(module, name, done[id(old)][1])
+        for name, old in module._buffers.items():
+            if old is not None:
+                module._buffers[name] = fn(old)
+    return self
