@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._pytree import tree_map
 
 DEVICE, PROCESSOR = torch.device("cuda", 0), torch.device("cpu")
 # Functions whose second argument may be on the processor while the first is not: an
@@ -67,15 +67,22 @@ def _call(func, args, kwargs):
         target = _common_device(name, args, kwargs)
     with torch._C.DisableTorchFunctionSubclass():
         result = func(*args, **kwargs)
-    if target != DEVICE:
-        return tree_map(lambda x: _as(torch.Tensor, x), result)
-    if name in _SIZES_SECOND:
+    if name in _SIZES_SECOND and target == DEVICE:
         return _as(Elsewhere, result[0]), *result[1:]
-    return tree_map(lambda x: _as(Elsewhere, x), result)
+    kind = Elsewhere if target == DEVICE else torch.Tensor
+    if isinstance(result, torch.Tensor):
+        return _as(kind, result)
+    return tree_map(lambda x: _as(kind, x), result)
 
 
 def _tensors(values):
-    return [x for x in tree_flatten(values)[0] if isinstance(x, torch.Tensor)]
+    if isinstance(values, torch.Tensor):
+        return [values]
+    if isinstance(values, dict):
+        values = values.values()
+    elif not isinstance(values, (tuple, list)):
+        return []
+    return [tensor for value in values for tensor in _tensors(value)]
 
 
 def _common_device(name, args, kwargs):
