@@ -163,24 +163,24 @@ def _empty(shape: tuple[int, int, int]) -> NDArray[np.float32]:
     return np.asarray(torch.empty(shape).numpy())
 
 
-def split_batch(batch: Any, n_parts: int) -> list[tuple[Batch, torch.Tensor]]:
-    """A batch of :class:`MultimodalDataset` in parts of like size.
+def split_batch(batch: Any, n_micro_batches: int) -> list[tuple[Batch, torch.Tensor]]:
+    """A batch of :class:`MultimodalDataset` in micro-batches of like size.
 
     Parameters
     ----------
     batch : tuple
         Inputs and targets.
-    n_parts : int
+    n_micro_batches : int
         At most as many as there are rows; whole groups may make it fewer.
 
     Returns
     -------
     list of tuple
-        Rows in their order, padded no further than each part needs.
+        Rows in their order, padded no further than each needs.
     """
     inputs, y = batch
     groups = inputs.get("groups")
-    ends = _ends(len(y), math.ceil(len(y) / n_parts), groups)
+    ends = _ends(len(y), math.ceil(len(y) / n_micro_batches), groups)
     parts = []
     for first, end in zip([0, *ends], ends, strict=False):
         rows = slice(first, end)
@@ -199,7 +199,7 @@ def split_batch(batch: Any, n_parts: int) -> list[tuple[Batch, torch.Tensor]]:
 
 
 def _ends(n: int, size: int, groups: torch.Tensor | None) -> list[int]:
-    """Where parts of a batch end: at every `size` rows, or where the group there ends."""
+    """Where micro-batches end: at every `size` rows, or where the group there ends."""
     ends = [*range(size, n, size), n]
     if groups is None:
         return ends

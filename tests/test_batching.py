@@ -134,11 +134,11 @@ def test_nobody_has_a_step():
     assert batch["lengths"]["audio"].tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("n_parts", [1, 2, 3, 7])
-def test_parts_make_up_the_batch(dataset, n_parts):
+@pytest.mark.parametrize("n_micro_batches", [1, 2, 3, 7])
+def test_parts_make_up_the_batch(dataset, n_micro_batches):
     inputs, y = dataset.batch(np.arange(7))
-    parts = split_batch((inputs, y), n_parts)
-    assert len(parts) == n_parts
+    parts = split_batch((inputs, y), n_micro_batches)
+    assert len(parts) == n_micro_batches
     np.testing.assert_array_equal(torch.cat([part[1] for part in parts]), y)
     for name, steps in inputs["sequences"].items():
         first = 0
@@ -207,13 +207,13 @@ def test_batches_hold_groups_of_like_length():
     assert np.mean(padded) > 0.8 * 6
 
 
-@pytest.mark.parametrize("n_parts", [1, 2, 3, 5, 40])
-def test_parts_hold_whole_groups(grouped, n_parts):
+@pytest.mark.parametrize("n_micro_batches", [1, 2, 3, 5, 40])
+def test_parts_hold_whole_groups(grouped, n_micro_batches):
     data, videos = grouped
     (inputs, y), *_ = BatchIterator(data, batch_size=5)
-    parts = split_batch((inputs, y), n_parts)
-    assert 1 <= len(parts) <= min(n_parts, 5)
-    assert n_parts == 1 or len(parts) > 1
+    parts = split_batch((inputs, y), n_micro_batches)
+    assert 1 <= len(parts) <= min(n_micro_batches, 5)
+    assert n_micro_batches == 1 or len(parts) > 1
     np.testing.assert_array_equal(torch.cat([targets for _, targets in parts]), y)
     names = [set(videos[targets.numpy().astype(int)]) for _, targets in parts]
     assert len(set.union(*names)) == sum(map(len, names)) == 5

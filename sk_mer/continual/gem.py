@@ -73,6 +73,8 @@ def dual_weights(
     """
     if len(products) == 1:
         return np.asarray(np.maximum(margin, -products / (gram[0] + ridge)))
+    # With P = LL' and v = margin + u, the quadratic form is |L'u - b|^2 / 2 and a constant,
+    # where Lb = -(products + margin P 1): non-negative least squares in u.
     P = gram + ridge * np.eye(len(products))
     lower = cholesky(P, lower=True)
     shifted = products + margin * P.sum(axis=1)

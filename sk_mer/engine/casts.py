@@ -1,4 +1,4 @@
-"""Weights as numbers of another type, cast once for all parts of a computation."""
+"""Weights as numbers of another type, cast once for all micro-batches of a step."""
 
 from __future__ import annotations
 

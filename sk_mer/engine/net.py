@@ -1,4 +1,4 @@
-"""The skorch net: steps in parts that fit the cache, autocast, clipping."""
+"""The skorch net: steps in micro-batches that fit the cache, autocast, clipping."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ from torch import Tensor, nn
 from ..batching import split_batch
 from .casts import casts_kept
 from .losses import bare_logits
-from .threads import cores_for_parts, n_cores, n_parts, own_random_stream, run_together
+from .threads import (
+    cores_for_micro_batches,
+    n_cores,
+    n_micro_batches,
+    own_random_stream,
+    run_together,
+)
 
 __all__ = ["SAMPLE_WEIGHT", "GradientClipping", "MultimodalNet"]
 
@@ -38,7 +44,7 @@ class MultimodalNet(NeuralNet):
 
     Notes
     -----
-    On the CPU a step is computed in parts of at most 64 rows, which fit a core's cache,
+    On the CPU a step is computed in micro-batches of at most 64 rows, which fit a core's
     side by side on torch's threads. Gradients are added up before the one step of the
     optimizer, so that it is the step of the whole batch. This asks that rows do not
     meet inside the module, which says so by ``rows_are_independent``, and that the loss
@@ -77,22 +83,26 @@ class MultimodalNet(NeuralNet):
         return self.criterion_(y_pred, y_true, sample_weight=weights)  # type: ignore[no-any-return]
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        """Compute the gradients of a batch, in parts where that is the same."""
+        """Compute the gradients of a batch, in micro-batches where that is the same."""
         with casts_kept():
             return self._train_step(batch, **fit_params)
 
     def _train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        parts = self._parts(batch)
-        shares = None if len(parts) == 1 else _shares(self.criterion_, parts)
+        micro_batches = self._micro_batches(batch)
+        shares = None
+        if len(micro_batches) > 1:
+            shares = _shares(self.criterion_, micro_batches)
         if shares is None:
             step = super().train_step_single(batch, **fit_params)
             return {**step, "y_pred": bare_logits(step["y_pred"])}
         self._set_training(True)
         weights = [w for w in self.module_.parameters() if w.requires_grad]
-        seeds = torch.randint(2**62, (len(parts),)).tolist()
-        work = list(zip(parts, shares, seeds, strict=True))
-        # Each thread adds up its own parts, so that sums do not depend on who is first.
-        n_threads = min(n_cores(), len(parts))
+        seeds = torch.randint(2**62, (len(micro_batches),)).tolist()
+        work = list(zip(micro_batches, shares, seeds, strict=True))
+        # The gradient of a mean over a batch is the weighted sum of those over its
+        # micro-batches. Each thread adds up its own, every n-th: floating-point sums
+        # depend on their order, and so must not on which thread is first.
+        n_threads = min(n_cores(), len(micro_batches))
         tasks = [
             partial(self._gradients, weights, work[first::n_threads])
             for first in range(n_threads)
@@ -101,17 +111,17 @@ class MultimodalNet(NeuralNet):
         for weight, *grads in zip(weights, *(grads for grads, _ in by_thread), strict=True):
             _add_gradient(weight, grads)
         done = [answers for _, answers in by_thread]
-        in_order = [done[i % n_threads][i // n_threads] for i in range(len(parts))]
+        in_order = [done[i % n_threads][i // n_threads] for i in range(len(micro_batches))]
         return {
             "loss": torch.stack([loss for _, loss in in_order]).sum(),
             "y_pred": torch.cat([y_pred for y_pred, _ in in_order]),
         }
 
-    def _parts(self, batch: Any) -> list[Any]:
-        """A batch of ours in parts; any other as it is."""
+    def _micro_batches(self, batch: Any) -> list[Any]:
+        """A batch of ours in micro-batches; any other as it is."""
         inputs, y = unpack_data(batch)
         ours = isinstance(inputs, Mapping) and {"sequences", "lengths"} <= set(inputs)
-        count = n_parts(len(y)) if ours and self._divides else 1
+        count = n_micro_batches(len(y)) if ours and self._divides else 1
         return split_batch((inputs, y), count) if count > 1 else [(inputs, y)]
 
     @property
@@ -120,23 +130,23 @@ class MultimodalNet(NeuralNet):
         return on_cpu and getattr(self.module_, "rows_are_independent", False)
 
     def fit_loop(self, *args: Any, **kwargs: Any) -> Any:
-        """Train, with the cores given to the parts of a batch."""
-        with cores_for_parts() if self._divides else nullcontext():
+        """Train, with the cores given to the micro-batches of a step."""
+        with cores_for_micro_batches() if self._divides else nullcontext():
             return super().fit_loop(*args, **kwargs)
 
     def forward(self, X: Any, *args: Any, **kwargs: Any) -> Any:
-        """Answers for all batches, with the cores given to their parts.
+        """Answers for all batches, with the cores given to their micro-batches.
 
         What is too little to divide is left to torch's own threads.
         """
-        divided = self._divides and n_parts(len(X)) > 1
-        with casts_kept(), cores_for_parts() if divided else nullcontext():
+        divided = self._divides and n_micro_batches(len(X)) > 1
+        with casts_kept(), cores_for_micro_batches() if divided else nullcontext():
             return super().forward(X, *args, **kwargs)
 
     def _gradients(
         self, weights: Sequence[Tensor], work: Sequence[Any]
     ) -> tuple[list[Tensor | None], list[tuple[Tensor, Tensor]]]:
-        """Sum of the gradients of some parts; answer and share of the loss of each."""
+        """Sum of the gradients of some micro-batches; answer and share of loss of each."""
         total: list[Tensor | None] = [None] * len(weights)
         answers = []
         for (inputs, y), share, seed in work:
@@ -174,12 +184,12 @@ def _add_gradient(weight: Tensor, grads: Sequence[Tensor | None]) -> None:
         weight.grad = _sum(weight.grad, grad)
 
 
-def _shares(criterion: nn.Module, parts: Sequence[Any]) -> list[float] | None:
-    """What the mean loss of each part counts in that of the batch; None: unknown."""
+def _shares(criterion: nn.Module, micro_batches: Sequence[Any]) -> list[float] | None:
+    """What the mean loss of each counts in that of the batch; None: unknown."""
     total_weight = getattr(criterion, "total_weight", None)
     if total_weight is None:
         return None
-    counts = [total_weight(y, inputs.get(SAMPLE_WEIGHT)) for inputs, y in parts]
+    counts = [total_weight(y, inputs.get(SAMPLE_WEIGHT)) for inputs, y in micro_batches]
     if None in counts or not sum(counts):
         return None
     return [count / sum(counts) for count in counts]

@@ -17,9 +17,9 @@ import torch
 
 __all__ = [
     "ProcessLock",
-    "cores_for_parts",
+    "cores_for_micro_batches",
     "n_cores",
-    "n_parts",
+    "n_micro_batches",
     "own_random_stream",
     "random_stream",
     "run_together",
@@ -83,7 +83,7 @@ def _use_threads(number: int) -> None:
 
 
 @contextmanager
-def cores_for_parts() -> Iterator[None]:
+def cores_for_micro_batches() -> Iterator[None]:
     """Give the cores to :func:`run_together` and leave one to everything around it.
 
     As many cores as :func:`torch.get_num_threads` says, or one in a joblib worker,
@@ -92,6 +92,8 @@ def cores_for_parts() -> Iterator[None]:
     Were the calling thread to use torch's own threads in between, these would wait for
     more work by spinning and take a tenth of the time from ours.
     """
+    # torch's number of threads belongs to the thread that sets it, but threads yet to come
+    # inherit the last one set, whoever set it: hence the care with which it is changed.
     given, outer = _own_number(), getattr(_LOCAL, "cores", None)
     _LOCAL.cores = 1 if _in_joblib_worker() else (outer or given)
     _use_threads(1)
@@ -112,8 +114,8 @@ def n_cores() -> int:
     return getattr(_LOCAL, "cores", None) or _own_number()
 
 
-def n_parts(n_rows: int) -> int:
-    """Into how many parts rows are divided, so that every thread has work.
+def n_micro_batches(n_rows: int) -> int:
+    """Into how many micro-batches rows are divided, so that every thread has work.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from joblib.externals.loky import get_reusable_executor
 from sklearn.model_selection import GridSearchCV
 
 from sk_mer import MTEClassifier, MultimodalArray
-from sk_mer.engine.threads import cores_for_parts, n_cores
+from sk_mer.engine.threads import cores_for_micro_batches, n_cores
 from sk_mer.feature_extraction import ActionUnitSequences
 
 
@@ -28,7 +28,7 @@ def y(emotions):
 
 
 def threads_inside():
-    with cores_for_parts():
+    with cores_for_micro_batches():
         return n_cores(), torch.get_num_threads()
 
 

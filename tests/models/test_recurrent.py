@@ -16,9 +16,9 @@ from torch import nn
 from sk_mer.engine.casts import cast_weights, casts_kept
 from sk_mer.engine.threads import (
     _pool,
-    cores_for_parts,
+    cores_for_micro_batches,
     n_cores,
-    n_parts,
+    n_micro_batches,
     own_random_stream,
     random_stream,
     run_together,
@@ -204,7 +204,7 @@ class TestThreads:
         with torch.no_grad():
             encoder(*example([3] * 200))
         assert torch.get_num_threads() == threads
-        with cores_for_parts():
+        with cores_for_micro_batches():
             assert (torch.get_num_threads(), n_cores()) == (1, threads)
         assert torch.get_num_threads() == threads
 
@@ -219,7 +219,7 @@ class TestThreads:
         together = threading.Barrier(3, timeout=60)
 
         def user(_):
-            with cores_for_parts():
+            with cores_for_micro_batches():
                 together.wait()
                 run_together([threading.get_ident] * 3)
                 inside = torch.get_num_threads(), n_cores(), of_a_new_thread()
@@ -233,18 +233,18 @@ class TestThreads:
 
     def test_a_worker_takes_one_core(self, threads):
         def inside():
-            with cores_for_parts():
+            with cores_for_micro_batches():
                 return n_cores(), torch.get_num_threads()
 
         workers = joblib.Parallel(2, backend="threading")
         assert workers(joblib.delayed(inside)() for _ in range(4)) == [(1, 1)] * 4
 
     def test_parts(self, threads):
-        with cores_for_parts():
-            assert n_parts(1) == n_parts(31) == 1
-            assert n_parts(64) == threads
-            assert n_parts(512) == 8
-            assert n_parts(520) % threads == 0
+        with cores_for_micro_batches():
+            assert n_micro_batches(1) == n_micro_batches(31) == 1
+            assert n_micro_batches(64) == threads
+            assert n_micro_batches(512) == 8
+            assert n_micro_batches(520) % threads == 0
 
     def test_modes_are_handed_on(self, threads):
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):

@@ -22,7 +22,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ...engine.casts import cast_weights
-from ...engine.threads import n_parts, run_together
+from ...engine.threads import n_micro_batches, run_together
 from .head import dropout
 
 __all__ = ["LSTM_CONSTRAINTS", "LastStepBiLSTM", "has_fast_kernel", "lstm_settings"]
@@ -151,8 +151,8 @@ class LastStepBiLSTM(nn.Module):
             whole = steps.transpose(0, 1)[: int(lengths.max())].to(dtype)
             if torch.is_grad_enabled():
                 return read(whole, lengths).to(steps.dtype)
-            parts = [partial(read, *part) for part in _chunks(whole, lengths)]
-            return torch.cat(run_together(parts)).to(steps.dtype)
+            tasks = [partial(read, *rows) for rows in _chunks(whole, lengths)]
+            return torch.cat(run_together(tasks)).to(steps.dtype)
 
     def _packed(self, steps: Tensor, lengths: Tensor) -> Tensor:
         packed = pack_padded_sequence(
@@ -187,8 +187,8 @@ class LastStepBiLSTM(nn.Module):
 
 
 def _chunks(steps: Tensor, lengths: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Rows in parts of like size, each cut to its longest row."""
-    count = n_parts(len(lengths))
+    """Rows in micro-batches of like size, each cut to its longest row."""
+    count = n_micro_batches(len(lengths))
     if count == 1:
         return [(steps.contiguous(), lengths)]
     size = math.ceil(len(lengths) / count)
