@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -15,6 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.utils import _safe_indexing, check_random_state
 
 from ._label_columns import known_truth, pair
+from ._warn import warn_user
 from .metrics import weighted_accuracies
 from .multimodal._rows import numbered
 from .validation import check_names
@@ -172,12 +172,10 @@ def _group_split(
     valid = np.flatnonzero(chosen & ~np.isin(copies, copies[train]))
     if len(valid):
         return train, valid
-    warnings.warn(
+    warn_user(
         "Every utterance of the groups drawn for validation is in other groups too, so "
         "that validation rows are copies of training rows; give X_val and y_val, or set "
-        "validation_fraction=None.",
-        UserWarning,
-        stacklevel=7,  # of fit
+        "validation_fraction=None."
     )
     return train, np.flatnonzero(chosen)
 

@@ -157,7 +157,7 @@ def test_bad_average_and_weights():
     y = [1.0, 2.0]
     with pytest.raises(ValueError, match=r"^average='micro' was given; expected 'macro'"):
         concordance_score(y, y, average="micro")
-    with pytest.raises(ValueError, match=r"^sample_weight is 0 in every row"):
+    with pytest.raises(ValueError, match=r"^sample_weight is zero in every row"):
         concordance_score(y, y, sample_weight=[0, 0])
 
 

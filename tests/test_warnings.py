@@ -7,6 +7,7 @@ import linecache
 import re
 import warnings
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from sk_mer.metrics import (
     positive_f1_score,
     weighted_accuracy_score,
 )
+from sk_mer.model_selection import validation_split
 
 from . import layouts
 from .conftest import tiny_fit
@@ -186,6 +188,20 @@ def test_zeros_for_what_is_missing(tiny, system, ask):
     X["text"][0] = None
     with told("are read as zeros: 'text' in 1 of 40"):
         model.fit(X, y)  # the user's line
+
+
+def test_groups_of_the_same_utterances(tiny):
+    """Each group says the same words, so that none validates without copies."""
+    twice, y = tiny.X[np.tile(np.arange(20), 2)], tiny.y[tiny.seen].iloc[:20]
+    y, groups = pd.concat([y, y]), np.repeat(["one", "other"], 20)
+    y = y.loc[:, y.nunique() > 1]
+    model = LFLSTMClassifier(hidden_sizes=4, max_epochs=1, random_state=0)
+    with told("validation rows are copies of training rows"):
+        model.fit(twice, y, groups=groups)  # the user's line
+    labels, copies = y.to_numpy(bool), np.tile(np.arange(20), 2)
+    draw = partial(validation_split, labels, 0.5, np.random.RandomState(0))
+    with told("validation rows are copies of training rows"):
+        draw(groups, copies)  # the user's line
 
 
 ASKED = pytest.mark.parametrize("ask", ["predict", "predict_proba", "decision_function"])
