@@ -1,4 +1,4 @@
-"""Train MTE, ask it for emotions that it never saw, and set its rivals beside it.
+"""Train MTE, ask it for emotions that it never saw, and set its baselines beside it.
 
 ``python examples/demo`` runs on generated utterances; ``--data FOLDER`` runs on your own
 recordings where the folder has a ``recordings.csv``, else on RAVDESS and GoEmotions.

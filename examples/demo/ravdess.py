@@ -128,8 +128,11 @@ def run(data: Path, output: Path, n_seeds: int, n_jobs: int) -> None:
             label_vectors=vectors, hidden_sizes=(300, 64, 64), random_state=seed, **SETTINGS
         )
 
-    def rival(kind: type, seed: int) -> Any:
-        return kind(hidden_sizes=64, random_state=seed, **SETTINGS)
+    def early(seed: int) -> EFLSTMClassifier:
+        return EFLSTMClassifier(hidden_size=64, random_state=seed, **SETTINGS)
+
+    def late(seed: int) -> LFLSTMClassifier:
+        return LFLSTMClassifier(hidden_sizes=64, random_state=seed, **SETTINGS)
 
     def restricted(fold: Any) -> Any:
         return tuple(np.intersect1d(rows, complete) for rows in fold)
@@ -143,10 +146,10 @@ def run(data: Path, output: Path, n_seeds: int, n_jobs: int) -> None:
         "MTE, vision": lambda s, f: (recognise, mte(s), X.select("vision"), f, {}),
         "MTE, text": lambda s, f: (recognise, mte(s), X.select("text"), f, {}),
         "LF-LSTM, audio + vision": lambda s, f: (
-            recognise, rival(LFLSTMClassifier, s), nonverbal, restricted(f), {}
+            recognise, late(s), nonverbal, restricted(f), {}
         ),
         "EF-LSTM, audio + vision": lambda s, f: (
-            recognise, rival(EFLSTMClassifier, s), nonverbal, restricted(f), one_segment
+            recognise, early(s), nonverbal, restricted(f), one_segment
         ),
     }  # fmt: skip
     jobs = [

@@ -329,7 +329,7 @@ class TestIterators:
 
 @pytest.mark.parametrize("system", [EFLSTMClassifier, LFLSTMClassifier])
 @pytest.mark.usefixtures("two_threads")
-def test_rivals_are_divided_too(aligned, system):
+def test_baselines_are_divided_too(aligned, system):
     fits = [
         system(**encoder_size(system, 6), **{**SMALL, "batch_size": 128}).fit(
             aligned.X, aligned.y[aligned.seen]

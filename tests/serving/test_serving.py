@@ -52,7 +52,7 @@ def test_answers_like_the_model(emotions, tmp_path, num_layers, bidirectional, p
 
 
 @pytest.mark.parametrize("system", [EFLSTMClassifier, LFLSTMClassifier])
-def test_rivals(aligned, tmp_path, system):
+def test_baselines(aligned, tmp_path, system):
     model = system(**encoder_size(system, 6), **{**SMALL, "num_layers": 2})
     model.fit(aligned.X, aligned.y[aligned.seen]).export_onnx(tmp_path / "model.onnx")
     predictor = OnnxEmotionPredictor(tmp_path / "model.onnx")

@@ -1,0 +1,31 @@
+"""What the pages say, held against the package."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[1] / "docs"
+PUBLIC = [
+    "sk_mer",
+    "sk_mer.datasets",
+    "sk_mer.feature_extraction",
+    "sk_mer.inspection",
+    "sk_mer.metrics",
+    "sk_mer.model_selection",
+    "sk_mer.models",
+    "sk_mer.preprocessing",
+    "sk_mer.serving",
+]
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_every_public_name_is_on_the_api_page(module):
+    listed = set(re.findall(r"[\w.]+", (DOCS / "api.rst").read_text(encoding="utf-8")))
+    short = module.removeprefix("sk_mer").lstrip(".")
+    for name in importlib.import_module(module).__all__:
+        known = {name, f"{short}.{name}"} & listed
+        assert known or name == "__version__", f"docs/api.rst lacks {module}.{name}"
