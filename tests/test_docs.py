@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 import re
-from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parents[1] / "docs"
+from .doc_pages import DOCS, run
+
 PUBLIC = [
     "sk_mer",
     "sk_mer.datasets",
@@ -20,6 +20,8 @@ PUBLIC = [
     "sk_mer.preprocessing",
     "sk_mer.serving",
 ]
+# Pages that a reader can paste from top to bottom.
+RUN_AS_WRITTEN = ["user_guide/corpora"]
 
 
 @pytest.mark.parametrize("module", PUBLIC)
@@ -29,3 +31,9 @@ def test_every_public_name_is_on_the_api_page(module):
     for name in importlib.import_module(module).__all__:
         known = {name, f"{short}.{name}"} & listed
         assert known or name == "__version__", f"docs/api.rst lacks {module}.{name}"
+
+
+@pytest.mark.parametrize("page", RUN_AS_WRITTEN)
+def test_code_runs_as_written(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(DOCS / f"{page}.rst", {"__name__": "page"})
