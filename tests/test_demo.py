@@ -1,4 +1,4 @@
-"""The command of README, as a new user types it."""
+"""The commands of README, as a new user types them."""
 
 import subprocess
 import sys
@@ -7,25 +7,42 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import sk_mer
+from sk_mer import demo
+
 DEMO = Path(__file__).parents[1] / "examples" / "demo"
 
 
-def test_demo(tmp_path):
-    done = subprocess.run(
-        [sys.executable, DEMO, "--output", tmp_path],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    table = pd.read_csv(tmp_path / "demo.csv", index_col=0)
-    assert (tmp_path / "demo.png").stat().st_size > 10_000
-    assert "never seen: excited, frustrated" in done.stdout
+def test_demo(tmp_path, capsys):
+    demo.main(["--output", str(tmp_path / "new")])
+    table = pd.read_csv(tmp_path / "new" / "demo.csv", index_col=0)
+    assert (tmp_path / "new" / "demo.png").stat().st_size > 10_000
+    assert "never seen: excited, frustrated" in capsys.readouterr().out
     unseen = ["excited AUC", "frustrated AUC"]
     assert (table.loc["MTE", unseen] > 0.8).all()
     assert (table.loc["MTE", unseen] > table.loc["EF-LSTM", unseen]).all()
     assert table.loc["EF-LSTM", unseen].mean() == pytest.approx(0.5, abs=0.15)
     assert table.loc["LF-LSTM", "seen AUC"] > 0.9
     assert set(table.loc["all-no"].dropna()) == {0.5}
+
+
+@pytest.mark.parametrize("command", [["-m", "sk_mer.demo"], [str(DEMO)]])
+def test_commands(command, tmp_path):
+    done = subprocess.run(
+        [sys.executable, *command, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(sk_mer.__file__).parents[1],
+    )
+    assert "--output" in done.stdout
+
+
+def test_without_matplotlib(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    demo._draw_auc(pd.DataFrame(), [], None, tmp_path / "demo.png")
+    assert "pip install 'sk-mer[plot]'" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
 
 
 def test_demo_on_your_own_recordings(tmp_path):

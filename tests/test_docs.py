@@ -21,7 +21,7 @@ PUBLIC = [
     "sk_mer.serving",
 ]
 # Pages that a reader can paste from top to bottom.
-RUN_AS_WRITTEN = ["user_guide/corpora"]
+RUN_AS_WRITTEN = ["comparison", "user_guide/corpora"]
 
 
 @pytest.mark.parametrize("module", PUBLIC)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import goemotions
 import ravdess
-import synthetic
+
+from sk_mer import demo
 
 
 def run_recordings(options: argparse.Namespace) -> None:
@@ -45,7 +46,7 @@ def main() -> None:
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     if options.data is None:
-        synthetic.run(options.output)
+        demo.run(options.output)
         return
     if (options.data / "recordings.csv").is_file():
         run_recordings(options)

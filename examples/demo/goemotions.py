@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-from report import mean_and_spread, show
+from report import mean_and_spread
 from words import words_for
 
 from sk_mer import MTEClassifier, MultimodalArray, load_label_vectors
+from sk_mer.demo import show
 from sk_mer.feature_extraction import WordVectorSequences
 from sk_mer.metrics import label_auc_score
 

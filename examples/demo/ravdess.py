@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from report import mean_and_spread, show
+from report import mean_and_spread
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from tqdm import tqdm
@@ -21,6 +21,7 @@ from sk_mer import (
     MultimodalArray,
     load_label_vectors,
 )
+from sk_mer.demo import show
 from sk_mer.feature_extraction import WordVectorSequences
 from sk_mer.metrics import label_auc_score, trivial_baselines, weighted_accuracy_score
 from sk_mer.preprocessing import MultimodalScaler, SegmentStatistics, SilenceTrimmer

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from report import show
 from sklearn.base import clone
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from words import words_for
 
 from sk_mer import MTEClassifier, load_label_vectors
+from sk_mer.demo import show
 from sk_mer.feature_extraction import (
     AcousticSequences,
     ActionUnitSequences,
