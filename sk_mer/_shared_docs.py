@@ -81,7 +81,8 @@ verbose : int, default=0
     1 prints a line an epoch.
 net_params : dict or None, default=None
     Anything else for :class:`skorch.NeuralNet`: ``callbacks``, ``optimizer``,
-    ``optimizer__weight_decay`` ...
+    ``optimizer__weight_decay`` ... Parameters of the estimator, such as ``lr``, are
+    refused here.
 """
 
 _ATTRIBUTES = """

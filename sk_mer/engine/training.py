@@ -29,6 +29,9 @@ from .threads import ProcessLock
 
 __all__ = ["ValidationWeightedAccuracy", "train_net"]
 
+# Arguments of skorch's net that the estimators have as parameters of their own.
+OWN_PARAMETERS = ("lr", "max_epochs", "batch_size", "device", "precision", "verbose")
+
 _PLATEAU_FACTOR = 0.1
 _PLATEAU_PATIENCE = 5
 # Epochs are ranked by weighted accuracy, and by validation loss where it is equal.
@@ -170,11 +173,16 @@ def has_bf16(device: str) -> bool:
 
 
 def check_net_params(net_params: Mapping[str, Any] | None) -> None:
-    """Refuse arguments that skorch's net would not know."""
+    """Refuse arguments that skorch's net would not know, or that are set elsewhere."""
     known = set(inspect.signature(NeuralNet.__init__).parameters)
     known |= set(inspect.signature(MultimodalNet.__init__).parameters)
     known = (known | {"accelerator"}) - {"self", "args", "kwargs"}
-    for name in net_params or {}:
+    for name, value in (net_params or {}).items():
+        if name in OWN_PARAMETERS:
+            raise ValueError(
+                f"net_params has {name!r}, a parameter of the estimator itself; call "
+                f"set_params({name}={value!r}) and leave it out of net_params."
+            )
         if name.partition("__")[0] not in known:
             raise ValueError(
                 f"net_params has {name!r}, which skorch.NeuralNet does not take; "

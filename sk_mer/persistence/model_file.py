@@ -17,7 +17,7 @@ from .._regular_files import refuse_special_file
 from .._warn import warn_user
 from ..continual.memory import EpisodicMemory
 from ..engine.build import prediction_net
-from ..engine.training import check_device, check_precision
+from ..engine.training import OWN_PARAMETERS, check_device, check_precision
 from ..labels.space import is_keyed_vectors
 from .model_header import (
     FITTED,
@@ -102,6 +102,11 @@ def _header(estimator: Any, writer: PlainWriter) -> dict[str, Any]:
 
 
 def _not_kept(name: str, what: str) -> str:
+    if name in OWN_PARAMETERS:
+        return (
+            f"net_params[{name!r}] {what}, because {name} is a parameter of the estimator "
+            f"itself; set it with set_params({name}=...)."
+        )
     return (
         f"net_params[{name!r}] {what}, because a file may not say which code runs; give it "
         "again with set_params to train on with it."

@@ -73,13 +73,7 @@ OPTIONAL = ("continual_report_", "feature_names_in_", "n_features_in_")
 # Weights that a file may have, and calls of torch that making a layer takes for each.
 _MAX_WEIGHTS, _CALLS = 10_000, 16
 # Settings of the net that are numbers, with the least that they may be.
-_COUNTED = (
-    "batch_size",
-    "iterator_train__batch_size",
-    "iterator_valid__batch_size",
-    "max_epochs",
-)
-_PLAIN = ("lr", "verbose", *_COUNTED)
+_COUNTED = ("iterator_train__batch_size", "iterator_valid__batch_size")
 
 
 def plain_settings(net_params: Any) -> tuple[dict[str, Any] | None, list[str]]:
@@ -117,7 +111,7 @@ def _is_plain_setting(name: Any, value: Any) -> bool:
     if head in ("optimizer", "criterion") and has_setting:
         return True
     number = value is None or isinstance(value, (bool, int, float))
-    return number and (name in _PLAIN or (head == "callbacks" and bool(has_setting)))
+    return number and (name in _COUNTED or (head == "callbacks" and bool(has_setting)))
 
 
 def without_path(source: Any) -> tuple[Any, str | None]:

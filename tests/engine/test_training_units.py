@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from skorch.callbacks import Callback
 from skorch.history import History
 from torch import nn
 
-from sk_mer import MultimodalArray
+from sk_mer import MTEClassifier, MultimodalArray
 from sk_mer.batching import MultimodalDataset
 from sk_mer.engine import training
 from sk_mer.engine.build import RANK
@@ -252,7 +253,6 @@ class TestNetParams:
             "optimizer__weight_decay",
             "iterator_train__num_workers",
             "criterion__pos_weight",
-            "precision",
             "accelerator",
         ],
     )
@@ -265,6 +265,19 @@ class TestNetParams:
     def test_unknown(self, name):
         with pytest.raises(ValueError, match=f"net_params has '{name}'"):
             check_net_params({"callbacks": None, name: 1})
+
+    @pytest.mark.parametrize(
+        "own", [{"lr": 0.5}, {"max_epochs": 3}, {"batch_size": 8}, {"verbose": 1},
+                {"device": "cpu"}, {"precision": "fp32"}],
+    )  # fmt: skip
+    def test_parameters_of_the_estimator_are_set_there(self, own):
+        model = MTEClassifier(net_params=own)
+        with pytest.raises(ValueError, match="a parameter of the estimator") as error:
+            model.fit(np.eye(4), [0, 1, 0, 1])
+        (call,) = re.findall(r"call (set_params\(.*\)) and", str(error.value))
+        eval(f"model.{call}").set_params(net_params=None)
+        assert own.items() <= model.get_params().items()
+        model.set_params(max_epochs=1).fit(np.eye(4), [0, 1, 0, 1])
 
     def test_none(self):
         check_net_params(None)

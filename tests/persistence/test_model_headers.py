@@ -156,10 +156,9 @@ def nested(depth, value=0):
         ),
         (params(net_params=3), r"net_params is 3, expected a mapping"),
         (
-            params(net_params=mapping(batch_size=0)),
-            r"net_params\['batch_size'\] is 0, expecte",
+            params(net_params=mapping(iterator_valid__batch_size=0)),
+            r"net_params\['iterator_valid__batch_size'\] is 0, expecte",
         ),
-        (params(net_params=mapping(max_epochs=1.5)), r"net_params\['max_epochs'\] is 1.5"),
         (
             params(net_params=mapping(optimizer__odd=1)),
             r"\(TypeError\); save the estimator",
