@@ -1,8 +1,11 @@
-"""Labels as columns: in one order on both sides, of 0 and 1, with weights of rows."""
+"""Labels as columns: in one order on both sides, of 0 and 1, with weights of rows.
+
+Rows are in one order too: tables that name them must not disagree.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +22,7 @@ __all__ = [
     "finite_columns",
     "indicators",
     "pair",
+    "refuse_other_order",
     "zero_one",
 ]
 
@@ -72,6 +76,7 @@ def pair(y_true: ArrayLike, answer: ArrayLike, sample_weight: Any, what: str) ->
 
     Rows of weight 0 are left out: they must not even bring in a class.
     """
+    refuse_other_order({"y_true": y_true, what: answer, "sample_weight": sample_weight})
     names, given = column_names(y_true), column_names(answer)
     if names is not None and given is not None:
         remedy = "give both the same columns"
@@ -90,6 +95,54 @@ def pair(y_true: ArrayLike, answer: ArrayLike, sample_weight: Any, what: str) ->
         true, other, weights = true[kept], other[kept], weights[kept]
     columns = list(range(true.shape[1])) if true.ndim > 1 else []
     return Pair(true, other, weights, columns if names is None else names)
+
+
+def refuse_other_order(given: Mapping[str, Any]) -> None:
+    """Refuse tables whose index names the same rows at other places.
+
+    Rows are read by their place, as everywhere in scikit-learn. Whole numbers may be
+    places in different tables, so that they must be the same set to be compared; names
+    need not, as in the folds of two tables that disagree.
+
+    Parameters
+    ----------
+    given : mapping of str to object
+        What belongs together, by the names that errors use. The first DataFrame or
+        Series is compared with the others; a mapping of such is taken apart.
+
+    Raises
+    ------
+    ValueError
+        If rows stand at other places.
+    """
+    tables = [(name, table) for name, table in _apart(given) if hasattr(table, "iloc")]
+    for name, table in tables[1:]:
+        reference, first = tables[0]
+        if _is_reordered(table.index, first.index):
+            raise ValueError(
+                f"{name} has the rows of {reference} in another order, as its index says; "
+                f"give {name}.loc[{reference}.index], or {name}.to_numpy() where rows at "
+                "the same place belong together."
+            )
+
+
+def _is_reordered(index: Any, reference: Any) -> bool:
+    same_length = len(index) == len(reference)
+    if not same_length or not (index.is_unique and reference.is_unique):
+        return False
+    places = reference.get_indexer(index)
+    found = places >= 0
+    moved = bool((places[found] != np.flatnonzero(found)).any())
+    return moved and (bool(found.all()) or index.inferred_type == "string")
+
+
+def _apart(given: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Objects by name, with those of mappings such as ``X["text"]``."""
+    for name, value in given.items():
+        if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+            yield from _apart({f"{name}[{key!r}]": value[key] for key in value})
+        else:
+            yield name, value
 
 
 def checked_weights(sample_weight: Any, rows: Any) -> NDArray[np.float64] | None:

@@ -19,6 +19,7 @@ from ._label_columns import (
     column_names,
     is_zero_one,
     label_names,
+    refuse_other_order,
 )
 from .labels.space import quoted, unique
 
@@ -49,6 +50,7 @@ class LabelScorer:
         *,
         sample_weight: ArrayLike | None = None,
     ) -> float:
+        refuse_other_order({"X": X, "y": y, "sample_weight": sample_weight})
         weights = checked_weights(sample_weight, y)
         if np.ndim(y) == 2:
             truth, answer = self._columns(estimator, X, y)

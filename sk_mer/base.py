@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from ._compat import CallbackSupportMixin
-from ._label_columns import checked_weights
+from ._label_columns import checked_weights, refuse_other_order
 from ._shared_docs import fill_shared_docs
 from ._warn import warn_user
 from .batching import MultimodalDataset
@@ -135,6 +135,8 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         self, X: Any, y: Any, groups: Any, sample_weight: Any, check: Any
     ) -> tuple[Examples, Any]:
         """What training is to read, and its groups; `check` makes targets of `y`."""
+        given = {"y": y, "groups": groups, "sample_weight": sample_weight}
+        refuse_other_order({"X": X, **given})
         data = self._checked(X, reset=True)
         groups = data.groups if groups is None else np.asarray(groups)
         if groups is not None and groups.shape != (len(data),):
@@ -200,6 +202,7 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
             raise ValueError("Only one of X_val and y_val was given; give both or none.")
         if X_val is None:
             return None
+        refuse_other_order({"X_val": X_val, "y_val": y_val})
         data = self._checked(X_val, reset=False, beside=examples.X)
         valid = Examples(data, examples.targets.encode(y_val, len(data)))
         told = np.flatnonzero(valid.targets.known.any(axis=1))

@@ -13,7 +13,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from ._label_columns import align_to_model, checked_weights, zero_one
+from ._label_columns import (
+    align_to_model,
+    checked_weights,
+    refuse_other_order,
+    zero_one,
+)
 from ._warn import warn_user
 from .labels.space import label_recipes, quoted
 from .model_selection import thresholds_after_fit
@@ -311,6 +316,7 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
             ``labels_``, or weights are negative, not finite or all 0.
         """
         self._check_fitted()
+        refuse_other_order({"X": X, "y": y, "sample_weight": sample_weight})
         if self.multilabel_:
             truth = zero_one(align_to_model(y, self), "y").astype(int)
         else:

@@ -7,10 +7,13 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from ._label_columns import align_to_model, refuse_other_order
 from .base import BaseMultimodalEstimator
 from .engine.losses import ConcordanceLoss, SquaredLoss, refuse_unfit_loss
 from .engine.training import forked_seed, given_criterion
@@ -149,6 +152,37 @@ class BaseMultimodalRegressor(RegressorMixin, BaseMultimodalEstimator):  # type:
         outputs = self._outputs(X).astype(np.float64)
         numbers = outputs * self.target_scale_ + self.target_mean_
         return numbers[:, 0] if self._one_column else numbers
+
+    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Coefficient of determination, R², the mean over columns.
+
+        Parameters
+        ----------
+        X : like in ``fit``
+            Utterances.
+        y : DataFrame or array-like of shape (n, n_targets) or (n,)
+            Their numbers. Columns of a DataFrame are found by name, whatever their
+            order; those of an array stand in the order of ``targets_``.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the utterances.
+
+        Returns
+        -------
+        float
+            At most 1.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the utterances do not fit those of ``fit``, or `y` has other columns than
+            ``targets_``.
+        """
+        check_is_fitted(self)
+        refuse_other_order({"X": X, "y": y, "sample_weight": sample_weight})
+        truth = y if np.ndim(y) == 1 else align_to_model(y, self)
+        return float(r2_score(truth, self.predict(X), sample_weight=sample_weight))
 
     def _described_module(self) -> nn.Module:
         names = tuple(self.targets_)

@@ -16,7 +16,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state
 from torch import nn
 
-from .._label_columns import checked_weights
+from .._label_columns import checked_weights, refuse_other_order
 from .._warn import warn_user
 from ..engine.build import prediction_net
 from ..engine.training import forked_seed, whole_epochs
@@ -111,6 +111,7 @@ class IncrementalMixin:
                 refuse_other_classes(np.asarray(y), classes)
             given = {"sample_weight": sample_weight, "X_val": X_val, "y_val": y_val}
             return estimator._fit(X, y, labels, **given)  # type: ignore[no-any-return]
+        refuse_other_order({"X": X, "y": y, "sample_weight": sample_weight})
         data = estimator._checked(X, reset=False, fitting=True)
         task = Task(estimator, y, labels, classes, len(data))
         estimator._check_names(task.names)

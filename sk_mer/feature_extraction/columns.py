@@ -10,6 +10,7 @@ from sklearn.base import TransformerMixin, clone
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted
 
+from .._label_columns import refuse_other_order
 from ..multimodal.array import MultimodalArray
 
 __all__ = ["ModalityColumns"]
@@ -97,7 +98,7 @@ class ModalityColumns(TransformerMixin, _BaseComposition, auto_wrap_output_keys=
         X : DataFrame of n rows
             One utterance a row.
         y : array-like, optional
-            Handed on.
+            Handed on; of a DataFrame or Series the index must not contradict that of X.
 
         Returns
         -------
@@ -106,11 +107,13 @@ class ModalityColumns(TransformerMixin, _BaseComposition, auto_wrap_output_keys=
         Raises
         ------
         ValueError
-            If names repeat or a column is missing.
+            If names repeat, a column is missing, or `y` has the rows of X in another
+            order.
         TypeError
             If X is no DataFrame.
         """
         self._check(X)
+        refuse_other_order({"X": X, "y": y})
         self.transformers_ = [
             (name, clone(transformer).fit(X[column], y), column)
             for name, transformer, column in self.transformers
