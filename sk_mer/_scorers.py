@@ -17,6 +17,7 @@ from ._label_columns import (
     align_to_model,
     checked_weights,
     column_names,
+    fitted_inside,
     is_zero_one,
     label_names,
     refuse_other_order,
@@ -89,7 +90,9 @@ class LabelScorer:
     def _classes(self, estimator: Any, X: Any, y: Any, counted: Any) -> tuple[Any, Any]:
         """Truth and answer where `y` is one class a row."""
         truth, classes = np.asarray(y), _classes_of(estimator)
-        if np.ndim(classes[0]):
+        named = label_names(estimator) is not None
+        columns = named and getattr(fitted_inside(estimator), "multilabel_", False)
+        if columns or np.ndim(classes[0]):
             raise ValueError(
                 f"y has shape {truth.shape}, one class a row, but the model has "
                 f"{len(classes)} labels; give a column of 0 and 1 for each."

@@ -90,8 +90,8 @@ labels_ : list
     Labels that the estimator scores now; ``set_labels`` changes them.
 seen_labels_ : list
     Labels of ``fit``.
-classes_ : ndarray of shape (n_labels,), or list of ndarray
-    The classes, or ``[0, 1]`` for each label of a 2-D `y`.
+classes_ : ndarray of shape (n_labels,)
+    ``labels_`` as an array, as scikit-learn's tools expect it.
 multilabel_ : bool
     Whether `y` had a column a label.
 thresholds_ : ndarray of shape (n_labels,)

@@ -30,7 +30,7 @@ from .engine.losses import (
     refuse_unfit_loss,
 )
 from .engine.training import ValidationWeightedAccuracy, forked_seed, given_criterion
-from .labels.space import LabelSpace, resolve_label_space
+from .labels.space import LabelSpace, recipes_of_codes, resolve_label_space
 from .model_selection import given_thresholds, thresholds_after_fit, tune_thresholds
 from .module_spec import ModuleSpec
 from .predictor import EmotionPredictor
@@ -168,6 +168,7 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
     ) -> Self:
         labels = self.labels if labels is None else labels
         self._check_settings()
+        labels = self._labels_of_codes(labels, y)
         check = partial(self._check_targets, labels=labels)
         examples, by = self._checked_examples(X, y, groups, sample_weight, check)
         targets, data = examples.targets, examples.X
@@ -203,6 +204,16 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
         self._speak_of(space.names, self._seen_rows)
         self._start_memory(train, rng)
         return self
+
+    def _labels_of_codes(self, labels: Any, y: Any) -> Any:
+        """`labels` by the codes that `y` holds in their place, where it does."""
+        if labels is None or np.ndim(y) != 1 or np.asarray(y).dtype.kind not in "iu":
+            return labels
+        recipes = recipes_of_codes(labels, np.unique(y).tolist())
+        if recipes is None:
+            return labels
+        words_count = self.label_vectors is not None or isinstance(labels, Mapping)
+        return recipes if words_count else list(recipes)
 
     def _check_targets(self, y: Any, n_samples: int, labels: Any = None) -> Targets:
         return check_targets(y, labels, n_samples, semi_supervised=self._reads_unlabeled)

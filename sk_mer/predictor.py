@@ -20,7 +20,7 @@ from ._label_columns import (
     zero_one,
 )
 from ._warn import warn_user
-from .labels.space import label_recipes, quoted
+from .labels.space import label_array, label_recipes, quoted
 from .model_selection import thresholds_after_fit
 from .multimodal.array import MultimodalArray
 from .padding import rows_by_length
@@ -394,6 +394,5 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
         if not self._labels_interact:
             self._set_rows(self._rows)
         self.labels_ = list(names)
-        per_label = [np.array([0, 1])] * len(names)
-        self.classes_ = per_label if self.multilabel_ else np.asarray(self.labels_)
+        self.classes_ = label_array(self.labels_)
         self.thresholds_ = thresholds

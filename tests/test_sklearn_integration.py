@@ -70,7 +70,7 @@ def test_grid_search_is_the_same_in_parallel(emotions, pipeline, n_labels):
 
 
 def test_sklearns_own_scorers_see_two_labels(emotions, mte):
-    """``classes_`` has one entry a label, so that they too know what columns mean."""
+    """``classes_`` has one entry a label, as that of MLPClassifier."""
     from sklearn.metrics import get_scorer, roc_auc_score
 
     y = emotions.y[["happy", "sad"]]

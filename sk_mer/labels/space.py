@@ -6,6 +6,7 @@ import difflib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,38 @@ def check_unique(names: Iterable[Any]) -> None:
         )
 
 
+def label_array(names: Sequence[Any]) -> NDArray[Any]:
+    """Labels as an array of one dimension, each as it is: tuples, words beside numbers."""
+    kinds = set(map(type, names))
+    if len(kinds) == 1 and tuple not in kinds:
+        return np.asarray(names)
+    array = np.empty(len(names), dtype=object)
+    array[:] = names
+    return array
+
+
+def recipes_of_codes(labels: Any, classes: Sequence[Any]) -> dict[int, Any] | None:
+    """What the codes 0, 1, ... of sorted labels stand for; None where `y` has no codes.
+
+    scikit-learn's tools hand over the codes of classes: the first is that of the label
+    that comes first when they are sorted.
+    """
+    if labels is None or list(classes) != list(range(len(labels))):
+        return None
+    recipes = label_recipes(labels)
+    names = list(recipes)
+    if not all(isinstance(name, str) for name in names) or len(names) != len(classes):
+        return None
+    if names != sorted(names):
+        raise ValueError(
+            f"y holds the codes {quoted(classes)}, which scikit-learn gives to sorted "
+            f"classes, but labels are not sorted; give labels={sorted(names)!r} if they "
+            f"are its codes, or say what each code stands for, as in "
+            f"labels={dict(enumerate(names))!r}."
+        )
+    return dict(enumerate(recipes.values()))
+
+
 def quoted(names: Iterable[Any]) -> str:
     """Names for a sentence."""
     return ", ".join(map(repr, names))
@@ -286,6 +319,13 @@ def _tokens(source: Any) -> Iterator[str]:
 
 
 def _missing_words(source: Any, missing: Sequence[Any]) -> str:
+    if all(isinstance(word, Integral) for word in missing):
+        return (
+            f"No vector for {quoted(missing)}: y holds no words, as where scikit-learn "
+            "makes an array of a DataFrame, or codes of sorted classes; give a word for "
+            "each, labels=[...] in their order or "
+            f"labels={{{', '.join(f'{n!r}: ...' for n in missing)}}}."
+        )
     near = _near_words(source, [word for word in missing if isinstance(word, str)])
     parts = [
         f"{word!r} (near: {', '.join(near[word])})" if near.get(word) else repr(word)

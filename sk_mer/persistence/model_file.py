@@ -33,7 +33,7 @@ from .plain_values import PlainReader, PlainWriter
 __all__ = ["load_estimator", "save_estimator"]
 
 _FORMAT = "sk_mer"
-_VERSION = 2
+_VERSION = 3
 _WEIGHTS, _ARRAYS = "module/", "array/"
 _ARRAY_TYPES = (
     torch.bool,

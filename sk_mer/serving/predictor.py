@@ -55,8 +55,8 @@ class OnnxEmotionPredictor(EmotionPredictor):
     ----------
     labels_ : list
         Labels that the predictor speaks of now; ``set_labels`` changes them.
-    classes_ : ndarray of shape (n_labels,), or list of ndarray
-        The classes, or ``[0, 1]`` for each label.
+    classes_ : ndarray of shape (n_labels,)
+        ``labels_`` as an array, as scikit-learn's tools expect it.
     multilabel_ : bool
         Whether each label stands for itself.
     thresholds_ : ndarray of shape (n_labels,)

@@ -153,7 +153,7 @@ def test_foreign_safetensors(fitted_mte, tmp_path):
         ("os.system", "none of those that may be read"),
         ("MTEClassifier", "damaged"),
     ):
-        header.update({"version": 2, "class": name})
+        header.update({"version": 3, "class": name})
         save_file(
             {"a": torch.zeros(2)}, tmp_path / "odd", metadata={"sk_mer": json.dumps(header)}
         )
