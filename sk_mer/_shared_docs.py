@@ -18,9 +18,10 @@ labels : sequence, mapping or None, default=None
     Names of the columns of `y`; those of a DataFrame by default, of which a list may
     leave some out. A mapping says what some of the names stand for, and leaves none
     out.
-modalities : sequence of str, mapping of str to int, or None, default=None
+modalities : sequence of str, mapping, or None, default=None
     Modalities to use; all of them by default. For `X` given as one array, a mapping of
-    modalities to their numbers of columns.
+    modalities to their numbers of columns; for a matrix that ``X.to_matrix()`` made, its
+    ``X.matrix_form``.
 padding : {"mask", "none"}, default="mask"
     ``"mask"`` runs each utterance as if alone, at its own length. ``"none"`` pads all to
     the longest of ``fit``, and the padded steps are read too, as public code does.

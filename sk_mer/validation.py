@@ -13,6 +13,7 @@ from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
 from .labels.space import quoted
+from .multimodal._matrix import is_form
 from .multimodal.array import MultimodalArray
 
 __all__ = ["check_multimodal", "resolve_by_modality", "resolve_hidden_sizes"]
@@ -33,8 +34,9 @@ def check_multimodal(
         Receives ``n_features_in_`` and ``feature_names_in_`` where X is a matrix.
     X : MultimodalArray, mapping, or array-like of 2 or 3 dimensions
         The utterances; the last axis of an array is split by `modalities`.
-    modalities : sequence of str, mapping of str to int, or None
-        Modalities to use, or the column widths of an array.
+    modalities : sequence of str, mapping of str to int or (int, int), or None
+        Modalities to use, the column widths of an array, or the form of a matrix that
+        ``to_matrix`` made.
     reset : bool
         Whether this is a call of ``fit``.
     allow_nonfinite : bool
@@ -59,7 +61,11 @@ def check_multimodal(
     else:
         finite = not allow_nonfinite
         plain = validate_data(estimator, X, reset=reset, ensure_all_finite=finite)
-        array = MultimodalArray(_split_columns(plain, modalities))
+        if is_form(modalities):
+            array = MultimodalArray.from_matrix(plain, modalities)
+            modalities = array.modalities
+        else:
+            array = MultimodalArray(_split_columns(plain, modalities))
     if len(array) == 0:
         raise ValueError("X has no utterances (0 samples); expected at least one.")
     array = _named_modalities(array, modalities, strict=reset)
@@ -74,6 +80,11 @@ def is_container(X: Any) -> bool:
 
 
 def _split_columns(X: NDArray[Any], modalities: Any) -> dict[str, NDArray[Any]]:
+    if is_form(modalities):
+        raise ValueError(
+            f"modalities={dict(modalities)} is the form of a matrix, but X has {X.ndim} "
+            "dimensions; give X.to_matrix(), or the width of each modality in X."
+        )
     if isinstance(modalities, Mapping):
         total = sum(modalities.values())
         if total != X.shape[-1]:

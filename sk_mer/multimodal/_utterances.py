@@ -89,8 +89,10 @@ class Utterances:
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> NDArray[Any]:
         raise TypeError(
-            "A MultimodalArray holds ragged sequences and cannot become one numpy "
-            "array; use X.padded(name) or X.values(name) for a single modality."
+            "A MultimodalArray holds ragged sequences and cannot become one numpy array; "
+            "use X.padded(name) or X.values(name) for a single modality, or, for a tool "
+            "of scikit-learn that needs a matrix, X.to_matrix() with "
+            "modalities=X.matrix_form in the estimator."
         )
 
     def __getitem__(self, key: Any) -> Any:

@@ -12,14 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._construct import blocks_of, named_modalities, ragged_blocks
 from ._groups import checked_groups
+from ._matrix import MatrixRows
 from ._trim import filled_blocks, trimmed_blocks
-from ._utterances import Utterances
 from .storage import read_container, write_container
 
 __all__ = ["MultimodalArray"]
 
 
-class MultimodalArray(Utterances):
+class MultimodalArray(MatrixRows):
     """Utterances with a sequence of feature vectors in each of several modalities.
 
     To scikit-learn it is a one-dimensional array of ``n`` utterances: it can be

@@ -30,6 +30,7 @@ from .._declared import (
     is_number,
 )
 from ..labels.space import is_table
+from ..multimodal._matrix import checked_form, is_form
 from ..targets import UNKNOWN_CLASS
 
 __all__ = [
@@ -171,7 +172,9 @@ def check_params(estimator: Any) -> None:
         given = given.removesuffix(" instead")
         raise BadValue(f"{wanted}, not {given:.60}") from error
     named = estimator.modalities
-    if isinstance(named, Mapping):
+    if is_form(named):
+        checked_form(named)
+    elif isinstance(named, Mapping):
         check_counts(named, "modalities", 1)
     elif named is not None:
         fits = len(named) > 0 and all(isinstance(name, str) for name in named)
