@@ -26,6 +26,7 @@ from ..model_selection import DEFAULT_THRESHOLD, thresholds_after_fit
 from ..multimodal.array import MultimodalArray
 from ..targets import Examples, to_indicators
 from .gem import MemoryStep, SourceStep
+from .learner import Learner
 from .memory import EpisodicMemory, told_columns
 from .tasks import Task, refuse_other_classes
 
@@ -105,12 +106,12 @@ class IncrementalMixin:
         Lopez-Paz and Ranzato, Gradient Episodic Memory for Continual Learning, NeurIPS
         2017; section 4.2 of arXiv 2009.09629.
         """
-        estimator: Any = self
+        estimator: Learner = self  # type: ignore[assignment]  # the base has the rest
         if not hasattr(self, "net_"):
             if classes is not None:
                 refuse_other_classes(np.asarray(y), classes)
             given = {"sample_weight": sample_weight, "X_val": X_val, "y_val": y_val}
-            return estimator._fit(X, y, labels, **given)  # type: ignore[no-any-return]
+            return self._fit(X, y, labels, **given)  # type: ignore[attr-defined, no-any-return]
         refuse_other_order({"X": X, "y": y, "sample_weight": sample_weight})
         data = estimator._checked(X, reset=False, fitting=True)
         task = Task(estimator, y, labels, classes, len(data))
@@ -170,7 +171,7 @@ class IncrementalMixin:
         return rows.astype(np.float32)
 
 
-def _counted(estimator: Any, examples: Examples, sample_weight: Any) -> Examples:
+def _counted(estimator: Learner, examples: Examples, sample_weight: Any) -> Examples:
     """Those that count and can be learned from, with their weights."""
     counted = examples.targets.known.any(axis=1) | estimator._reads_unlabeled
     if sample_weight is not None:
@@ -182,7 +183,7 @@ def _counted(estimator: Any, examples: Examples, sample_weight: Any) -> Examples
     return examples if counted.all() else examples.take(np.flatnonzero(counted))
 
 
-def _all_rows(estimator: Any, task: Task) -> NDArray[np.float32]:
+def _all_rows(estimator: Learner, task: Task) -> NDArray[np.float32]:
     """The label table with the rows of new labels; made before anything is changed."""
     if not task.new:
         return np.array(estimator._seen_rows)
@@ -191,7 +192,7 @@ def _all_rows(estimator: Any, task: Task) -> NDArray[np.float32]:
     return np.concatenate([estimator._seen_rows, rows]).astype(np.float32)
 
 
-def _module(estimator: Any, rows: NDArray[np.float32]) -> Any:
+def _module(estimator: Learner, rows: NDArray[np.float32]) -> Any:
     """A copy of the network, to be trained on with these label rows."""
     module = copy.deepcopy(estimator.net_.module_)
     module.set_label_rows(torch.from_numpy(rows), learn=not estimator._has_vectors)
@@ -200,7 +201,7 @@ def _module(estimator: Any, rows: NDArray[np.float32]) -> Any:
 
 
 def _memory_of(
-    estimator: Any, names: tuple[Any, ...], rng: np.random.RandomState
+    estimator: Learner, names: tuple[Any, ...], rng: np.random.RandomState
 ) -> EpisodicMemory:
     """A memory of past tasks that can be changed without harm to the estimator."""
     if estimator.continual == "finetune":
@@ -226,7 +227,7 @@ def _memory_of(
     return memory
 
 
-def _thresholds(estimator: Any, task: Task, validated: bool) -> NDArray[np.float64]:
+def _thresholds(estimator: Learner, task: Task, validated: bool) -> NDArray[np.float64]:
     """Those of all labels before training; where there are to be others, says so."""
     wanted = isinstance(estimator.threshold, str) and estimator.multilabel_
     if wanted and task.new and not validated:
@@ -239,7 +240,7 @@ def _thresholds(estimator: Any, task: Task, validated: bool) -> NDArray[np.float
 
 
 def _step(
-    estimator: Any,
+    estimator: Learner,
     memory: EpisodicMemory,
     names: tuple[Any, ...],
     rng: np.random.RandomState,
@@ -268,7 +269,7 @@ def _step(
 
 
 def _learned(
-    estimator: Any, task: Task, net: Any, history: Any, thresholds: NDArray[np.float64]
+    estimator: Learner, task: Task, net: Any, history: Any, thresholds: NDArray[np.float64]
 ) -> None:
     """Take over what was trained."""
     epochs = whole_epochs(history)
@@ -283,7 +284,10 @@ def _learned(
 
 
 def _remember(
-    estimator: Any, memory: EpisodicMemory, examples: Examples, rng: np.random.RandomState
+    estimator: Learner,
+    memory: EpisodicMemory,
+    examples: Examples,
+    rng: np.random.RandomState,
 ) -> None:
     """Keep rows of this task: a new episode where it has another set of labels."""
     if memory.episodes[-1].columns == told_columns(examples.targets):
@@ -293,14 +297,16 @@ def _remember(
     estimator.memory_ = memory
 
 
-def _logits(estimator: Any, module: nn.Module, X: MultimodalArray) -> NDArray[np.float32]:
+def _logits(
+    estimator: Learner, module: nn.Module, X: MultimodalArray
+) -> NDArray[np.float32]:
     net = prediction_net(estimator, module)
     dataset = estimator._dataset(X, None, estimator._n_steps)
     return np.asarray(net.forward(dataset).numpy())
 
 
 def _scores(
-    estimator: Any,
+    estimator: Learner,
     logits: NDArray[np.float32],
     rows: Examples,
     thresholds: NDArray[np.float64],

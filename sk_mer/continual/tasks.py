@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..labels.space import label_recipes, quoted
 from ..targets import UNKNOWN_CLASS, Targets
+from .learner import Learner
 
 __all__ = ["Task", "refuse_other_classes"]
 
@@ -42,7 +43,7 @@ class Task:
     """
 
     def __init__(
-        self, estimator: Any, y: Any, labels: Any, classes: Any, n_rows: int
+        self, estimator: Learner, y: Any, labels: Any, classes: Any, n_rows: int
     ) -> None:
         old = list(estimator._seen_names)
         given = None if labels is None else label_recipes(labels)
