@@ -23,6 +23,7 @@ from ._label_columns import (
     refuse_other_order,
 )
 from .labels.space import quoted, unique
+from .labels.suggestions import quoted_with_near
 
 __all__ = ["Answer", "LabelScorer"]
 
@@ -148,7 +149,8 @@ class LabelScorer:
     def _place(self, names: list[Any], whose: str) -> int:
         if self.label not in names:
             raise ValueError(
-                f"The scorer is for label {self.label!r}, but {whose} {quoted(names)}."
+                f"The scorer is for label {quoted_with_near([self.label], names)}, but "
+                f"{whose} {quoted(names)}."
             )
         return int(names.index(self.label))
 

@@ -20,7 +20,7 @@ from ._label_columns import (
     zero_one,
 )
 from ._warn import warn_user
-from .labels.space import label_array, label_recipes, quoted
+from .labels.space import label_array, label_recipes, quoted, told_with
 from .model_selection import thresholds_after_fit
 from .multimodal.array import MultimodalArray
 from .padding import rows_by_length
@@ -358,9 +358,17 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
         }
         rows = dict(zip(self._seen_names, self._seen_rows, strict=True))
         if unseen:
-            rows.update(zip(unseen, self._unseen_rows(unseen), strict=True))
+            with told_with("set_labels({})", self._spoken(recipes), whole=True):
+                rows.update(zip(unseen, self._unseen_rows(unseen), strict=True))
         self._speak_of(tuple(recipes), np.stack([rows[name] for name in recipes]))
         return self
+
+    def _spoken(self, recipes: Mapping[Any, Any]) -> dict[Any, Any]:
+        """Labels with the words that they stand for, for those of `fit` as given there."""
+        given = getattr(self, "labels", None)
+        in_fit = label_recipes(given) if isinstance(given, Mapping) else {}
+        named = {n for n, r in recipes.items() if isinstance(r, tuple) and r == (n,)}
+        return {n: in_fit.get(n, r) if n in named else r for n, r in recipes.items()}
 
     def _check_names(self, labels: Sequence[Any]) -> None:
         """Refuse parameters that name other labels than these."""

@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from .labels.space import check_unique, label_recipes, quoted
+from .labels.suggestions import quoted_with_near
 from .multimodal.array import MultimodalArray
 
 __all__ = [
@@ -261,8 +262,8 @@ def _multilabel(
             absent = [name for name in names if name not in columns]
             if absent:
                 raise ValueError(
-                    f"labels name {quoted(absent)}, but the columns of y "
-                    f"are {quoted(columns)}."
+                    f"labels name {quoted_with_near(absent, columns)}, but the columns of "
+                    f"y are {quoted(columns)}."
                 )
             names = columns if defined else names
             array = _array(y[names])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -13,6 +12,7 @@ from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
 from .labels.space import quoted
+from .labels.suggestions import quoted_with_near
 from .multimodal._matrix import is_form
 from .multimodal.array import MultimodalArray
 
@@ -209,13 +209,9 @@ def check_names(parameter: str, given: Any, known: Iterable[Any], remedy: str = 
     unknown = [n for n in given if n not in known] if isinstance(given, Mapping) else []
     if not unknown:
         return
-    words = [name for name in known if isinstance(name, str)]
-    near = {n: difflib.get_close_matches(n, words) for n in unknown if isinstance(n, str)}
-    named = [
-        f"{n!r} (near: {', '.join(near[n])})" if near.get(n) else repr(n) for n in unknown
-    ]
     raise ValueError(
-        f"{parameter} names {', '.join(named)}; known are {quoted(known)}{remedy}."
+        f"{parameter} names {quoted_with_near(unknown, known)}; known are "
+        f"{quoted(known)}{remedy}."
     )
 
 

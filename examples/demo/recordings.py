@@ -20,7 +20,7 @@ from sk_mer.feature_extraction import (
     ModalityColumns,
     WordVectorSequences,
 )
-from sk_mer.labels.space import look_up
+from sk_mer.labels.suggestions import look_up
 from sk_mer.metrics import label_auc_score, weighted_accuracy_score
 from sk_mer.preprocessing import MultimodalScaler, SegmentStatistics
 

@@ -20,7 +20,7 @@ from .._label_columns import checked_weights, refuse_other_order
 from .._warn import warn_user
 from ..engine.build import prediction_net
 from ..engine.training import forked_seed, whole_epochs
-from ..labels.space import quoted
+from ..labels.space import label_recipes, quoted, told_with
 from ..metrics import label_auc_score, weighted_accuracies
 from ..model_selection import DEFAULT_THRESHOLD, thresholds_after_fit
 from ..multimodal.array import MultimodalArray
@@ -118,7 +118,10 @@ class IncrementalMixin:
         estimator._check_names(task.names)
         estimator._check_label_weights(task.targets)
         part = _counted(estimator, Examples(data, task.targets), sample_weight)
-        rows = _all_rows(estimator, task)
+        named = task.names if labels is None else labels
+        spoken = estimator._spoken(label_recipes(named))
+        with told_with("labels={}", spoken, whole=True):
+            rows = _all_rows(estimator, task)
         rng = check_random_state(estimator.random_state)
         memory = _memory_of(estimator, task.names, rng)
         seed = int(rng.randint(np.iinfo(np.int32).max))

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ..labels.space import look_up, unique
+from ..labels.space import unique
+from ..labels.suggestions import look_up
 from ..multimodal.array import MultimodalArray
 
 __all__ = ["WordVectorSequences", "tokenize"]

@@ -2,24 +2,99 @@
 
 from __future__ import annotations
 
-import difflib
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .vector_files import file_tokens, from_keyed_vectors, read_vectors
+from .suggestions import best_words, look_up, near_words
 
 __all__ = ["LabelSpace", "load_label_vectors"]
 
-_N_CANDIDATES = 4
-# Near words that are compared; a file may hold any number of them.
-_MOST_NEAR = 10_000
+
+class MissingWordsError(ValueError):
+    """A source of vectors lacks words; :func:`told_with` says what to write instead.
+
+    Parameters
+    ----------
+    source : object
+        The source.
+    missing : list
+        Words that it lacks.
+    """
+
+    def __init__(self, source: Any, missing: list[Any]) -> None:
+        super().__init__(f"No vector for {quoted(missing)}.")
+        self.source = source
+        self.missing = missing
+
+    def sentence(self, call: str, recipes: Mapping[Any, Any], *, whole: bool) -> str:
+        """What is missing, and a call that can be pasted."""
+        if all(isinstance(word, Integral) for word in self.missing):
+            mapping = ", ".join(f"{number!r}: ..." for number in self.missing)
+            return (
+                f"No vector for {quoted(self.missing)}: y holds no words, as where "
+                "scikit-learn makes an array of a DataFrame, or codes of sorted classes; "
+                f"give a word for each, labels=[...] in their order or labels={{{mapping}}}."
+            )
+        words = [word for word in self.missing if isinstance(word, str)]
+        near, best = near_words(self.source, words), best_words(self.source, words)
+        parts = [
+            f"{word!r} (near: {', '.join(near[word])})" if near.get(word) else repr(word)
+            for word in self.missing
+        ]
+        literal, given = {}, []
+        for name, recipe in recipes.items():
+            if not _is_words(recipe):
+                given.append(name)
+            elif whole or recipe != (name,) or name in self.missing:
+                literal[name] = _spelled(recipe, self.missing, best)
+        beside = f", beside the vectors of {quoted(given)}" if given else ""
+        return (
+            f"No vector for {', '.join(parts)}; say which words of the source stand for "
+            f"them: {call.format(repr(literal))}{beside}."
+        )
+
+
+def _spelled(
+    recipe: Sequence[Any], missing: Sequence[Any], best: Mapping[Any, Sequence[str]]
+) -> Any:
+    """A recipe in words that the source has, with dots where none is near."""
+    words: list[Any] = []
+    for word in recipe:
+        words += (best.get(word) or ["..."]) if word in missing else [word]
+    return words[0] if len(words) == 1 and words != ["..."] else unique(words)
+
+
+@contextmanager
+def told_with(
+    call: str, recipes: Mapping[Any, Any], *, whole: bool = False
+) -> Iterator[None]:
+    """Tell of missing words by the call that would put it right.
+
+    Parameters
+    ----------
+    call : str
+        With ``{}`` where a mapping of labels to words goes.
+    recipes : mapping
+        All labels that are asked for.
+    whole : bool, default=False
+        Whether the call must name all of them, and not only those that are spelled
+        otherwise.
+
+    Raises
+    ------
+    ValueError
+        One sentence, instead of a MissingWordsError.
+    """
+    try:
+        yield
+    except MissingWordsError as error:
+        raise ValueError(error.sentence(call, recipes, whole=whole)) from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +168,9 @@ def load_label_vectors(
     >>> vectors["sorrow"].tolist()
     [0.0, 2.0]
     """
-    return vectors_of(source, label_recipes(words))
+    recipes = label_recipes(words)
+    with told_with("load_label_vectors(source, {})", recipes, whole=True):
+        return vectors_of(source, recipes)
 
 
 def vectors_of(source: Any, recipes: Mapping[Any, Any]) -> dict[Any, NDArray[np.float32]]:
@@ -107,7 +184,7 @@ def vectors_of(source: Any, recipes: Mapping[Any, Any]) -> dict[Any, NDArray[np.
     found = look_up(source, wanted) if wanted else {}
     missing = [word for word in wanted if word not in found]
     if missing:
-        raise ValueError(_missing_words(source, missing))
+        raise MissingWordsError(source, missing)
     with np.errstate(over="ignore", invalid="ignore"):  # found by the check
         vectors = {
             name: _checked_vector(
@@ -210,7 +287,8 @@ def resolve_label_space(names: Sequence[Any], labels: Any, source: Any) -> Label
                 "but label_vectors is None; say where the words' vectors are."
             )
         return LabelSpace(tuple(names))
-    found = vectors_of({} if source is None else source, recipes)
+    with told_with("labels={}", recipes):
+        found = vectors_of({} if source is None else source, recipes)
     return LabelSpace(tuple(names), np.stack([found[name] for name in names]))
 
 
@@ -266,11 +344,6 @@ def unique(items: Iterable[Any]) -> list[Any]:
     return list(dict.fromkeys(items))
 
 
-def is_keyed_vectors(source: Any) -> bool:
-    """Whether `source` answers as gensim's ``KeyedVectors`` do."""
-    return hasattr(source, "key_to_index") and hasattr(source, "vectors")
-
-
 def is_table(source: Any) -> bool:
     """Whether `source` is an array with a row a label, which cannot be asked for words."""
     return isinstance(source, (np.ndarray, list, tuple))
@@ -286,21 +359,6 @@ def _rows_of_array(source: ArrayLike, names: list[Any]) -> dict[Any, Any]:
     return dict(zip(names, table, strict=True))
 
 
-def look_up(source: Any, words: list[Any]) -> dict[Any, Any]:
-    """Vectors of those words that a source has; an array has none."""
-    if isinstance(source, Mapping):
-        return {word: source[word] for word in words if word in source}
-    if is_keyed_vectors(source):
-        return from_keyed_vectors(source, words)
-    if isinstance(source, (str, os.PathLike)):
-        texts = [word for word in words if isinstance(word, str)]
-        return dict(read_vectors(Path(source), texts))
-    raise TypeError(
-        f"label_vectors is a {type(source).__name__}; expected a path, gensim "
-        "KeyedVectors, a mapping of words to vectors, or an array."
-    )
-
-
 def _checked_vector(name: Any, vector: ArrayLike) -> NDArray[np.float32]:
     checked = np.array(vector, dtype=np.float32)
     if checked.ndim != 1 or not np.isfinite(checked).all():
@@ -309,54 +367,3 @@ def _checked_vector(name: Any, vector: ArrayLike) -> NDArray[np.float32]:
             "values; expected one row of finite numbers."
         )
     return checked
-
-
-def _tokens(source: Any) -> Iterator[str]:
-    if isinstance(source, (str, os.PathLike)):
-        return file_tokens(Path(source))
-    keys = source if isinstance(source, Mapping) else source.key_to_index
-    return (key for key in keys if isinstance(key, str))
-
-
-def _missing_words(source: Any, missing: Sequence[Any]) -> str:
-    if all(isinstance(word, Integral) for word in missing):
-        return (
-            f"No vector for {quoted(missing)}: y holds no words, as where scikit-learn "
-            "makes an array of a DataFrame, or codes of sorted classes; give a word for "
-            "each, labels=[...] in their order or "
-            f"labels={{{', '.join(f'{n!r}: ...' for n in missing)}}}."
-        )
-    near = _near_words(source, [word for word in missing if isinstance(word, str)])
-    parts = [
-        f"{word!r} (near: {', '.join(near[word])})" if near.get(word) else repr(word)
-        for word in missing
-    ]
-    literal = {word: near[word][:1] if near.get(word) else ["..."] for word in missing}
-    return (
-        f"No vector for {', '.join(parts)}; say which words of the source stand for such a "
-        f"label, as in labels={literal!r}, or set_labels with that and the other labels."
-    )
-
-
-def _near_words(source: Any, words: Sequence[str]) -> dict[str, list[str]]:
-    """Words of the source that differ by case or ending, the closest first."""
-    stems = {word: word.lower()[: max(3, len(word) - 3)] for word in words}
-    heads = tuple(stems.values())
-    near: dict[str, dict[str, None]] = {word: {} for word in words}
-    for token in _tokens(source):
-        low = token.lower()
-        if not low.startswith(heads):
-            continue
-        for word, stem in stems.items():
-            is_near = low.startswith(stem) and len(low) <= len(word) + 4
-            if is_near and len(near[word]) < _MOST_NEAR:
-                near[word][token] = None
-    return {word: _closest(word, list(found)) for word, found in near.items()}
-
-
-def _closest(word: str, candidates: list[str]) -> list[str]:
-    def likeness(candidate: str) -> float:
-        same = difflib.SequenceMatcher(None, word.lower(), candidate.lower()).ratio()
-        return -same
-
-    return sorted(candidates, key=likeness)[:_N_CANDIDATES]

@@ -18,7 +18,7 @@ from .._warn import warn_user
 from ..continual.memory import EpisodicMemory
 from ..engine.build import prediction_net
 from ..engine.training import OWN_PARAMETERS, check_device, check_precision
-from ..labels.space import is_keyed_vectors
+from ..labels.suggestions import is_keyed_vectors
 from .model_header import (
     FITTED,
     check_fitted,

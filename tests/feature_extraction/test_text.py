@@ -45,7 +45,7 @@ def test_one_pass_over_a_file(tmp_path, monkeypatch):
     from sk_mer.feature_extraction import text
 
     monkeypatch.setattr(text, "look_up", lambda s, w: (calls.append(w), look_up(s, w))[1])
-    from sk_mer.labels.space import look_up
+    from sk_mer.labels.suggestions import look_up
 
     step = WordVectorSequences(path).fit(["I am happy", "happy and sad"])
     step.transform(["I am sad"])

@@ -236,7 +236,7 @@ class TestZeroShot:
             label_vectors=emotions.label_vectors, hidden_sizes=(8, 8, 8), **SMALL
         )
         with pytest.raises(
-            ValueError, match=r"as in labels=\{'HAPPY': \['happy'\]\},"
+            ValueError, match=r"stand for them: labels=\{'HAPPY': 'happy'\}\."
         ) as said:
             model.fit(emotions.X, y)
         advice = ast.literal_eval(re.search(r"labels=(\{.*?\})", str(said.value))[1])
@@ -248,7 +248,9 @@ class TestZeroShot:
     def test_definitions_of_names_that_are_not_there(self, emotions, mte):
         mte.set_params(labels={"happpy": "happy"})
         y = emotions.y[emotions.seen]
-        with pytest.raises(ValueError, match=r"labels name 'happpy', but the columns of y"):
+        with pytest.raises(
+            ValueError, match=r"labels name 'happpy' \(near: happy\), but the c"
+        ):
             mte.fit(emotions.X, y)
         with pytest.raises(ValueError, match=r"labels are \['happpy'\], but the classes"):
             mte.fit(emotions.X, y.idxmax(axis=1).to_numpy())
