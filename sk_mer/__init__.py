@@ -14,7 +14,7 @@ from ._version import __version__
 if TYPE_CHECKING:
     from ._show_versions import show_versions
     from .labels import load_label_vectors
-    from .loading import load
+    from .loading import load, save
     from .models import (
         AttentionFusionClassifier,
         EFLSTMClassifier,
@@ -40,6 +40,7 @@ __all__ = [
     "__version__",
     "load",
     "load_label_vectors",
+    "save",
     "show_versions",
 ]
 
@@ -55,6 +56,7 @@ _HOMES = {
     "MultimodalArray": "multimodal",
     "load": "loading",
     "load_label_vectors": "labels",
+    "save": "loading",
     "show_versions": "_show_versions",
 }
 _PACKAGES = (

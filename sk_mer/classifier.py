@@ -313,7 +313,8 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
         and ``<name>_lengths``, int64 ``(n,)``, 0 where an utterance lacks it; and
         ``label_rows``, by default those of ``labels_``. The output is ``logits``,
         ``(n, n_labels)``. All sizes but the features are free.
-        :class:`~sk_mer.serving.OnnxEmotionPredictor` reads it.
+        :class:`~sk_mer.serving.OnnxEmotionPredictor` reads it. For a pipeline with a scaler
+        use :func:`sk_mer.serving.export_onnx`.
 
         Parameters
         ----------

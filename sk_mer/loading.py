@@ -1,18 +1,86 @@
-"""Reading whatever system a file holds."""
+"""Files of whatever system, with the transformers before it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from . import models
-from .persistence.model_file import load_estimator
+from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["load"]
+from . import models, preprocessing
+from ._declared import damaged
+from ._warn import warn_user
+from .persistence.model_file import load_estimator, save_estimator
+from .persistence.steps import refuse_other_steps
+
+__all__ = ["load", "save"]
+
+_STEPS = {name: getattr(preprocessing, name) for name in preprocessing.__all__}
+
+
+def save(model: Any, path: Any) -> None:
+    """Write a fitted estimator, or a pipeline that ends in one, to a file without code.
+
+    Parameters
+    ----------
+    model : estimator or Pipeline
+        A system of this package, alone or behind transformers of
+        :mod:`sk_mer.preprocessing`.
+    path : path
+        Where to write.
+
+    Raises
+    ------
+    NotFittedError
+        If it is not fitted.
+    TypeError
+        If it is neither.
+    ValueError
+        If a step cannot be saved, or :func:`load` would refuse what was changed after
+        ``fit``; nothing is written then.
+
+    Warns
+    -----
+    UserWarning
+        Of what is left out, as by ``save`` of the estimators.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> import sk_mer
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sk_mer.preprocessing import MultimodalScaler
+    >>> X, y = np.eye(12), np.arange(12) % 2
+    >>> est = sk_mer.MTEClassifier(hidden_sizes=4, max_epochs=1)
+    >>> pipeline = make_pipeline(MultimodalScaler(), est).fit(X, y)
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "model.safetensors"
+    >>> sk_mer.save(pipeline, path)
+    >>> sk_mer.load(path).predict(X).shape
+    (12,)
+    """
+    steps = list(getattr(model, "steps", [("", model)]))
+    last, estimator = steps.pop()
+    if type(estimator).__name__ not in models.__all__:
+        inner = hasattr(model, "best_estimator_")
+        raise TypeError(
+            f"A {type(estimator).__name__} was given; expected a system of sk_mer or a "
+            f"Pipeline that ends in one{', such as its best_estimator_' if inner else ''}."
+        )
+    if not hasattr(model, "steps"):
+        estimator.save(path)
+        return
+    check_is_fitted(estimator)
+    with damaged("This Pipeline cannot be saved ({}).".format):
+        refuse_other_steps(steps, _STEPS)
+    for name in ("memory", "transform_input"):
+        if getattr(model, name, None) is not None:
+            warn_user(f"{name} of the Pipeline, which fit alone reads, was not saved.")
+    save_estimator(estimator, Path(path), (steps, last), _STEPS)
 
 
 def load(path: Any, *, label_vectors: Any = None) -> Any:
-    """Read any estimator that ``save`` wrote; runs no code from the file.
+    """Read any estimator or pipeline that ``save`` wrote; runs no code from the file.
 
     Nothing that the file names is opened, and nothing is built that does not fit the
     tensors in it.
@@ -20,14 +88,14 @@ def load(path: Any, *, label_vectors: Any = None) -> Any:
     Parameters
     ----------
     path : path
-        A file written by ``estimator.save``.
+        A file written by :func:`save` or ``estimator.save``.
     label_vectors : object, optional
         Source of vectors for new labels, instead of the one that was saved. A path
         that the file names is never opened.
 
     Returns
     -------
-    estimator
+    estimator or Pipeline
         Fitted, of the class that was saved.
 
     Raises
@@ -56,4 +124,4 @@ def load(path: Any, *, label_vectors: Any = None) -> Any:
     [0, 1]
     """
     known = {name: getattr(models, name) for name in models.__all__}
-    return load_estimator(Path(path), known, label_vectors)
+    return load_estimator(Path(path), known, label_vectors, _STEPS)

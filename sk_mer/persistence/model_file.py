@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from sklearn.pipeline import Pipeline
 
 from .._declared import BadValue, check_count, damaged, expect
 from .._regular_files import refuse_special_file
@@ -29,6 +30,7 @@ from .model_header import (
     without_path,
 )
 from .plain_values import PlainReader, PlainWriter
+from .steps import Steps, plain_steps, read_steps
 
 __all__ = ["load_estimator", "save_estimator"]
 
@@ -59,15 +61,24 @@ _DAMAGED = (
 )
 
 
-def save_estimator(estimator: Any, path: Path) -> None:
-    """Write an estimator; see ``save`` of the estimators."""
+def save_estimator(
+    estimator: Any,
+    path: Path,
+    steps: Steps | None = None,
+    step_kinds: Mapping[str, type] | None = None,
+) -> None:
+    """Write an estimator, with the `steps` before it; see ``save`` of the estimators."""
     writer = PlainWriter()
     with damaged(partial(_UNFIT.format, type(estimator).__name__)):
-        text = json.dumps(_header(estimator, writer))
+        header = _header(estimator, writer)
+        if steps is not None:
+            header["steps"] = plain_steps(steps, writer)
+        text = json.dumps(header)
         for name, weight in estimator.net_.module_.state_dict().items():
             writer.tensors[_WEIGHTS + name] = weight.detach().cpu().contiguous()
         known = {type(estimator).__name__: type(estimator)}
-        _rebuilt(json.loads(text), writer.tensors, known, None, [])  # as load will
+        again = json.loads(text)
+        _rebuilt(again, writer.tensors, known, None, [], step_kinds)  # as load will
     for note in writer.notes:
         warn_user(note)
     save_file(writer.tensors, str(path), metadata={_FORMAT: text})
@@ -113,8 +124,16 @@ def _not_kept(name: str, what: str) -> str:
     )
 
 
-def load_estimator(path: Path, known: Mapping[str, type], label_vectors: Any = None) -> Any:
-    """Read an estimator of one of the `known` classes; see :func:`sk_mer.load`."""
+def load_estimator(
+    path: Path,
+    known: Mapping[str, type],
+    label_vectors: Any = None,
+    step_kinds: Mapping[str, type] | None = None,
+) -> Any:
+    """Read an estimator of one of the `known` classes; see :func:`sk_mer.load`.
+
+    In a pipeline of steps before it, where they may be made (`step_kinds`).
+    """
     if not path.exists():
         raise FileNotFoundError(f"No file at {str(path)!r}; give one that save() wrote.")
     refuse_special_file(path)
@@ -137,13 +156,20 @@ def load_estimator(path: Path, known: Mapping[str, type], label_vectors: Any = N
             f"{path.name} holds a {held:.60}, not a {next(iter(known))}; use sk_mer.load "
             "for either."
         )
+    if "steps" in header and step_kinds is None:
+        raise ValueError(
+            f"{path.name} holds a Pipeline, not a {next(iter(known))} alone; use "
+            "sk_mer.load."
+        )
     with damaged(partial(_DAMAGED.format, path.name)):
-        estimator, module = _rebuilt(header, tensors, known, label_vectors, notes)
+        estimator, module, steps = _rebuilt(
+            header, tensors, known, label_vectors, notes, step_kinds
+        )
         _fit_to_machine(estimator, notes)
         estimator.net_ = prediction_net(estimator, module)
     for note in notes:
         warn_user(note)
-    return estimator
+    return estimator if steps is None else Pipeline([*steps[0], (steps[1], estimator)])
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
@@ -165,10 +191,11 @@ def _rebuilt(
     known: Mapping[str, type],
     vectors: Any,
     notes: list[str],
-) -> tuple[Any, torch.nn.Module]:
-    """An estimator without its net, and the module that the net is to hold."""
+    step_kinds: Mapping[str, type] | None = None,
+) -> tuple[Any, torch.nn.Module, Steps | None]:
+    """An estimator without its net, the module that it is to hold, and steps before it."""
     wanted = {"version", "class", "params", "fitted"}
-    fits = set(header) - {"memory"} == wanted
+    fits = set(header) - {"memory", "steps"} == wanted
     expect(fits, "what its header has", sorted(header), f"{sorted(wanted)}")
     kind = _known_class(header["class"], known)
     arrays, weights = _sorted_tensors(tensors)
@@ -190,8 +217,11 @@ def _rebuilt(
             _MEMORY,
             EpisodicMemory.from_plain(held, declared["fitted"]["_seen_names"]),
         )
+    steps = None
+    if "steps" in header:
+        steps = read_steps(header["steps"], reader, step_kinds or {})
     reader.finish()
-    return estimator, module
+    return estimator, module, steps
 
 
 def _known_class(name: Any, known: Mapping[str, type]) -> Any:

@@ -50,7 +50,7 @@ OPERATORS = frozenset(
         *("Squeeze", "Sub", "Sum", "Tanh", "Transpose", "Unsqueeze"),
     )
 )
-_VERSION = 2
+_VERSION = 3
 # Numbers that a graph may hold for two utterances of one step, for each byte of it.
 _PER_BYTE, _SPARE = 2, 100_000
 
@@ -70,13 +70,15 @@ def lengths_name(modality: str) -> str:
     return f"{modality}_lengths"
 
 
-def description_of(estimator: Any) -> dict[str, Any]:
+def description_of(estimator: Any, scaler: Any = None) -> dict[str, Any]:
     """What a predictor needs to know beside the graph.
 
     Parameters
     ----------
     estimator : BaseMultimodalClassifier
         Which is exported.
+    scaler : MultimodalScaler, optional
+        Which is in the graph.
 
     Returns
     -------
@@ -102,7 +104,16 @@ def description_of(estimator: Any) -> dict[str, Any]:
         "required": list(estimator._required(estimator.modalities_, fitting=False)),
         "needs_aligned": estimator._needs_aligned,
         "speaks_of_words": estimator._has_vectors,
+        "in_place_of_nonfinite": _means(estimator, scaler),
     }
+
+
+def _means(estimator: Any, scaler: Any) -> dict[str, list[float]]:
+    """What becomes 0 when it is scaled, where a scaler reads NaN as 0."""
+    if scaler is None or scaler.handle_nonfinite != "zero":
+        return {}
+    used = [name for name in estimator.n_features_ if name in scaler.mean_]
+    return {name: scaler.mean_[name].tolist() for name in used}
 
 
 def _threshold_of_others(threshold: Any) -> Any:
@@ -156,7 +167,7 @@ def _checked_description(about: Any) -> dict[str, Any]:
     keys = {"labels", "rows", "thresholds", "seen_labels", "seen_rows", "seen_thresholds"}
     keys |= {"threshold_of_others", "multilabel", "n_features", "n_steps", "padding"}
     keys |= {"handle_nonfinite", "missing", "required", "needs_aligned", "class"}
-    keys |= {"version", "speaks_of_words"}
+    keys |= {"version", "speaks_of_words", "in_place_of_nonfinite"}
     missing = sorted(keys - set(about))
     expect(not missing, "what its description lacks", missing, "nothing")
     expect(isinstance(about["class"], str), "class", about["class"], "a name")
@@ -171,7 +182,15 @@ def _checked_description(about: Any) -> dict[str, Any]:
     windows, padding = about["n_steps"], about["padding"]
     check_windows(windows, "n_steps", modalities, padding, about["needs_aligned"])
     _check_others(about["threshold_of_others"])
-    return {**about, **_tables(about)}
+    where = "in_place_of_nonfinite"
+    means = about[where]
+    fits = isinstance(means, dict) and set(means) <= set(modalities)
+    expect(fits, where, means, f"numbers for some of {modalities}")
+    found = {
+        name: check_numbers(values, where, (about["n_features"][name],), np.float32)
+        for name, values in means.items()
+    }
+    return {**about, **_tables(about), where: found}
 
 
 def _tables(about: Mapping[str, Any]) -> dict[str, NDArray[Any]]:

@@ -37,13 +37,15 @@ _OPSET, _IR_VERSION = 17, 8
 _GATE_ORDER = (0, 3, 1, 2)
 
 
-def export_onnx(estimator: Any, path: Path) -> None:
+def export_onnx(estimator: Any, path: Path, scaler: Any = None) -> None:
     """Write a fitted estimator's network; see ``export_onnx`` of the estimators.
 
     Parameters
     ----------
     estimator : BaseMultimodalClassifier
         With a module that has ``onnx_logits``.
+    scaler : MultimodalScaler, optional
+        Fitted, which the graph is to do first.
     path : Path
         Where to write.
     """
@@ -53,7 +55,8 @@ def export_onnx(estimator: Any, path: Path) -> None:
     estimator._prepare_export()
     sequences, lengths = {}, {}
     for name, n_features in estimator.n_features_.items():
-        sequences[name] = graph.input(name, "FLOAT", ("n", f"n_steps_{name}", n_features))
+        steps = graph.input(name, "FLOAT", ("n", f"n_steps_{name}", n_features))
+        sequences[name] = graph.scaled(steps, name, scaler)
         lengths[name] = graph.input(lengths_name(name), "INT64", ("n",))
     rows = estimator._rows.astype(np.float32)
     shape = ("n_labels", rows.shape[1])
@@ -61,7 +64,7 @@ def export_onnx(estimator: Any, path: Path) -> None:
     with torch.no_grad():
         logits = module.onnx_logits(graph, sequences, lengths, LABEL_ROWS)
     graph.output(logits, LOGITS, ("n", "n_labels"))
-    graph.save(path, {METADATA: json.dumps(description_of(estimator))})
+    graph.save(path, {METADATA: json.dumps(description_of(estimator, scaler))})
 
 
 class OnnxGraph:
@@ -130,6 +133,16 @@ class OnnxGraph:
             )
         )
         return outputs
+
+    def scaled(self, steps: str, modality: str, scaler: Any) -> str:
+        """What a scaler makes of the steps of a modality."""
+        if scaler is None or modality not in scaler.mean_:
+            return steps
+        mean, scale = (
+            a[modality].astype(np.float32) for a in (scaler.mean_, scaler.scale_)
+        )
+        centred = self.add("Sub", steps, self.constant(mean))
+        return self.add("Div", centred, self.constant(scale))
 
     def linear(self, rows: str, weight: Any, bias: Any, name: str = "") -> str:
         """``rows @ weight.T + bias``."""

@@ -121,7 +121,9 @@ class OnnxEmotionPredictor(EmotionPredictor):
 
     def _describe(self, about: Mapping[str, Any]) -> None:
         self.padding = about["padding"]
-        self.handle_nonfinite = about["handle_nonfinite"]
+        self._in_place_of_nonfinite = about["in_place_of_nonfinite"]
+        zeros = bool(self._in_place_of_nonfinite)
+        self.handle_nonfinite = "zero" if zeros else about["handle_nonfinite"]
         others = about["threshold_of_others"]
         self.threshold = dict(others) if isinstance(others, list) else others
         self.multilabel_ = about["multilabel"]
@@ -188,6 +190,9 @@ class OnnxEmotionPredictor(EmotionPredictor):
             if len(steps):
                 feed[name] = np.ascontiguousarray(steps.transpose(1, 0, 2))
                 feed[lengths_name(name)] = lengths
+                mean = self._in_place_of_nonfinite.get(name)
+                if mean is not None:
+                    feed[name] = np.where(np.isfinite(feed[name]), feed[name], mean)
                 if self.handle_nonfinite == "zero":
                     np.nan_to_num(feed[name], copy=False, nan=0.0, posinf=0.0, neginf=0.0)
         return self._answers(feed, n)

@@ -258,7 +258,7 @@ def entry(**values):
     [
         (lambda about: [1], r"its description is \[1\], expected a mapping"),
         (lambda about: {}, r"its version is None, expected a whole number of at least 1"),
-        (entry(version=3), r"its version is 3, expected 2, that of this sk_mer"),
+        (entry(version=4), r"its version is 4, expected 3, that of this sk_mer"),
         (
             lambda about: about.pop("rows") and None,
             r"description lacks is \['rows'\], expect",
