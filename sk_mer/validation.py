@@ -320,6 +320,8 @@ def resolve_by_modality(
         check_names(parameter, values, [*modalities, "text"])
     elif np.ndim(given) == 0:
         values = dict.fromkeys(modalities, given)
+    elif len(given) == len(modalities) and not set(usual) & set(modalities):
+        values = dict(zip(modalities, given, strict=True))
     elif len(given) == len(usual):
         values = dict(zip(usual, given, strict=True))
     elif len(given) == len(modalities):

@@ -89,6 +89,7 @@ class Learner(NetSettings, Protocol):
     def _rows_of_new(
         self, recipes: Mapping[Any, Any], rng: np.random.RandomState
     ) -> NDArray[np.float32]: ...
+    def _spoken(self, recipes: Mapping[Any, Any]) -> dict[Any, Any]: ...
     def _tuned(
         self,
         valid: Examples | None,

@@ -5,6 +5,7 @@
 
 from .attention_fusion import AttentionFusionClassifier
 from .ef_lstm import EFLSTMClassifier, EFLSTMRegressor
+from .graph_mfn import GraphMFNClassifier
 from .lf_lstm import LFLSTMClassifier, LFLSTMRegressor
 from .mctn import MCTNClassifier
 from .mte import MTEClassifier
@@ -14,6 +15,7 @@ __all__ = [
     "AttentionFusionClassifier",
     "EFLSTMClassifier",
     "EFLSTMRegressor",
+    "GraphMFNClassifier",
     "LFLSTMClassifier",
     "LFLSTMRegressor",
     "MCTNClassifier",

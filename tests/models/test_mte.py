@@ -91,6 +91,8 @@ class TestEquations:
         assert resolve_hidden_sizes({"gaze": 7}, names) == {"text": 100, "gaze": 7}
         assert resolve_hidden_sizes((1, 2, 3), names) == {"text": 1, "gaze": 100}
         assert resolve_hidden_sizes((4, 5), names) == {"text": 4, "gaze": 5}
+        others = {"gaze": 1, "hands": 2, "pose": 3}
+        assert resolve_hidden_sizes((1, 2, 3), list(others)) == others
         assert resolve_hidden_sizes(9, names) == {"text": 9, "gaze": 9}
         for bad in ((1, 2, 3, 4), {"text": 0}, {"text": 2.5}, (True, 1, 1)):
             with pytest.raises(ValueError, match="hidden_sizes"):

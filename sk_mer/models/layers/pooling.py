@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .head import full_precision
 
-__all__ = ["AttentionPooling", "all_steps", "row_errors", "valid_steps"]
+__all__ = ["AttentionPooling", "aligned_steps", "all_steps", "row_errors", "valid_steps"]
 
 
 def valid_steps(lengths: Tensor, n_steps: int) -> Tensor:
@@ -54,6 +54,26 @@ def all_steps(
         name: torch.full_like(steps, sequences[name].shape[1])
         for name, steps in lengths.items()
     }
+
+
+def aligned_steps(
+    sequences: Mapping[str, Tensor], lengths: Mapping[str, Tensor], masked: bool
+) -> Tensor:
+    """Steps of each row that are read, where all modalities have equally many.
+
+    Parameters
+    ----------
+    sequences, lengths : mapping of str to Tensor
+        A batch.
+    masked : bool
+        Whether padded steps are left out.
+
+    Returns
+    -------
+    Tensor of shape (n,)
+    """
+    read = lengths if masked else all_steps(sequences, lengths)
+    return next(iter(read.values()))
 
 
 def row_errors(steps: Tensor, wanted: Tensor, lengths: Tensor) -> Tensor:
