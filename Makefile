@@ -40,7 +40,7 @@ demo: $(VENV)/.demo  ## Train MTE and ask for unseen emotions; DATA=folder for r
 	$(BIN)/python examples/demo $(if $(DATA),--data $(DATA)) $(ARGS)
 
 test: $(VENV)/.test  ## Run the tests with coverage
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=95 $(TESTS)
+	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report=term --cov-fail-under=95 $(TESTS)
 
 lint: $(VENV)/.lint  ## Check style and types
 	$(BIN)/ruff check .

@@ -39,7 +39,8 @@ class MissingWordsError(ValueError):
             return (
                 f"No vector for {quoted(self.missing)}: y holds no words, as where "
                 "scikit-learn makes an array of a DataFrame, or codes of sorted classes; "
-                f"give a word for each, labels=[...] in their order or labels={{{mapping}}}."
+                "give a word for each, labels=[...] in their order or "
+                f"labels={{{mapping}}}."
             )
         words = [word for word in self.missing if isinstance(word, str)]
         near, best = near_words(self.source, words), best_words(self.source, words)
