@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import _safe_indexing
+from sklearn.utils import TransformerTags, _safe_indexing
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
@@ -119,6 +119,8 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
+        if self._gives_states:
+            tags.transformer_tags = TransformerTags(preserves_dtype=[])
         tags.input_tags.allow_nan = self.handle_nonfinite == "zero"
         return tags
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -9,13 +10,17 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
+from skorch.utils import to_tensor
 from torch import nn
 
 from .batching import MultimodalDataset
 from .module_spec import ModuleSpec
 from .multimodal.array import MultimodalArray
+from .padding import rows_by_length
 from .persistence import model_file
 from .predictor import MultimodalPredictor
 
@@ -24,11 +29,26 @@ __all__ = ["FittedNet"]
 Self = TypeVar("Self", bound="FittedNet")
 
 
+def _has_states(estimator: Any) -> bool:
+    return bool(estimator._gives_states)
+
+
+def _states_of(module: nn.Module) -> Any:
+    """The network without its last layer; the network itself is left as it is."""
+    if hasattr(module, "states"):
+        return module.states
+    headless = copy.copy(module.eval())
+    headless._modules = {**module._modules, "head": nn.Identity()}
+    return headless
+
+
 class FittedNet(MultimodalPredictor):
     """The half of an estimator that needs no training data."""
 
     # Whether batches are whole groups in their order, such as the utterances of a video.
     _batches_of_groups: ClassVar[bool] = False
+    # Whether the module ends in a ``head``, or tells its ``states`` otherwise.
+    _gives_states: ClassVar[bool] = True
 
     net_: Any
     n_steps_: dict[str, int]
@@ -74,6 +94,63 @@ class FittedNet(MultimodalPredictor):
 
     def _prepare_module(self, module: nn.Module) -> None:
         """Parameters that the module reads when it is evaluated."""
+
+    @available_if(_has_states)  # type: ignore[untyped-decorator]
+    def transform(self, X: Any) -> NDArray[np.float32]:
+        """A vector for each utterance: what the last layer of the network reads.
+
+        Parameters
+        ----------
+        X : like in ``fit``
+            Utterances.
+
+        Returns
+        -------
+        ndarray of shape (n, n_states)
+            For a plot, a search for similar utterances, or another model. A system with a
+            state for each modality gives them side by side, in the order of
+            ``modalities_``, zeros where an utterance lacks one.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the utterances do not fit those of ``fit``.
+        """
+        self._check_fitted()
+        data = self._checked(X, reset=False)
+        self._prepare_prediction(data)
+        self._warn_of_cut(data)
+        order = rows_by_length(data, self._batch_groups(data))
+        states_of = _states_of(self.net_.module_)
+        found = []
+        for inputs, _ in self.net_.get_iterator(
+            self._dataset(data[order], None, self._n_steps)
+        ):
+            with torch.no_grad(), self.net_.autocast():
+                states = states_of(**to_tensor(inputs, self.net_.device))
+            found.append(states.float().cpu().numpy())
+        result: NDArray[np.float32] = np.empty_like(np.concatenate(found))
+        result[order] = np.concatenate(found)
+        return result
+
+    @available_if(_has_states)  # type: ignore[untyped-decorator]
+    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
+        """Fit, then :meth:`transform` the same utterances.
+
+        Parameters
+        ----------
+        X, y : like in ``fit``
+            Utterances and what is known of them.
+        **fit_params
+            As ``fit`` takes them.
+
+        Returns
+        -------
+        ndarray of shape (n, n_states)
+        """
+        return self.fit(X, y, **fit_params).transform(X)  # type: ignore[attr-defined]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file that holds no code.

@@ -19,6 +19,7 @@ from ._label_columns import (
     refuse_other_order,
     zero_one,
 )
+from ._tables import most_probable, probability_table
 from ._warn import warn_user
 from .labels.space import label_array, label_recipes, quoted, told_with
 from .model_selection import thresholds_after_fit
@@ -240,17 +241,19 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
             return np.asarray(expit(logits) > self.thresholds_, dtype=int)
         return np.asarray(np.asarray(self.labels_)[logits.argmax(axis=1)])
 
-    def predict_proba(self, X: Any) -> NDArray[np.float32]:
+    def predict_proba(self, X: Any, *, as_frame: bool = False) -> Any:
         """The probability of each emotion.
 
         Parameters
         ----------
         X : like in ``fit``
             Utterances.
+        as_frame : bool, default=False
+            Whether to give a DataFrame with the names of the emotions.
 
         Returns
         -------
-        ndarray of shape (n, n_labels)
+        ndarray or DataFrame of shape (n, n_labels)
             In the order of ``labels_``. With 2-D `y` each column stands for itself;
             with classes the rows sum to 1.
 
@@ -262,7 +265,35 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
             If the utterances do not fit those of ``fit``.
         """
         logits = self._logits(X)
-        return np.asarray(expit(logits) if self.multilabel_ else softmax(logits, axis=1))
+        scores = np.asarray(expit(logits) if self.multilabel_ else softmax(logits, axis=1))
+        return probability_table(X, scores, self.labels_) if as_frame else scores
+
+    def most_probable(self, X: Any, n_labels: int = 3) -> Any:
+        """A short table of the most probable emotions of each utterance.
+
+        Parameters
+        ----------
+        X : like in ``fit``
+            Utterances.
+        n_labels : int, default=3
+            Emotions to show; fewer where there are fewer.
+
+        Returns
+        -------
+        DataFrame of n rows
+            ``emotion_1`` and ``probability_1``, ``emotion_2`` and so on, the most
+            probable first.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the utterances do not fit those of ``fit``, or `n_labels` is below 1.
+        """
+        if n_labels < 1:
+            raise ValueError(f"n_labels={n_labels} was given; expected 1 or more.")
+        return most_probable(X, self.predict_proba(X), self.labels_, n_labels)
 
     def decision_function(self, X: Any) -> NDArray[np.float32]:
         """Scores before they become probabilities.

@@ -108,6 +108,21 @@ class MTEModule(nn.Module):
                 found[name] = weights[name] * scores
         return found
 
+    def states(
+        self, sequences: Mapping[str, Tensor], lengths: Mapping[str, Tensor]
+    ) -> Tensor:
+        """``w_m r_m`` of all modalities side by side; zeros where one is absent."""
+        weights, n = self._fusion_weights(lengths), len(next(iter(lengths.values())))
+        found = []
+        for name, encoder in zip(self.names, self.encoders, strict=True):
+            if name in sequences:
+                state = weights[name] * encoder(sequences[name], lengths[name])
+            else:
+                size: Any = encoder.out_features
+                state = self.label_vectors.new_zeros((n, size))
+            found.append(state)
+        return torch.cat(found, dim=1)
+
     def _fusion_weights(self, lengths: Mapping[str, Tensor]) -> dict[str, Any]:
         if self.weights is None:
             return dict.fromkeys(self.names, 1.0)
