@@ -1,8 +1,16 @@
 """Sphinx configuration."""
 
 import os
+import sys
+from pathlib import Path
 
 from sk_mer import __version__
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import markdown_pages  # noqa: E402
+import systems_table  # noqa: E402
 
 # One thread keeps the gallery's models the same from build to build.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -45,3 +53,16 @@ sphinx_gallery_conf = {
 }
 # What cannot be pickled between builds is no concern here.
 suppress_warnings = ["config.cache"]
+
+
+def write_pages(app):
+    """What is made from the package and from files beside it."""
+    systems_table.write(HERE / "generated" / "systems.csv")
+    for name in ("changelog", "contributing"):
+        source = HERE.parent / f"{name.upper()}.md"
+        markdown_pages.write(source, HERE / "generated" / f"{name}.inc")
+
+
+def setup(app):
+    """Called by Sphinx."""
+    app.connect("builder-inited", write_pages)

@@ -17,6 +17,7 @@ _BLOCK = re.compile(
     r"(?P<body>(?:(?P=indent) {3}.*\n|\n)+)",
     re.MULTILINE,
 )
+_CAPTION = re.compile(r":caption: (\S+)")
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -46,10 +47,14 @@ def blocks(page):
 def run(page, names):
     """Run the Python of a page from top to bottom; blocks of class needs-files are not.
 
-    What a block prints must be what the block of class output after it says.
+    Blocks with a caption are files, written here. What a block prints must be what the
+    block of class output after it says.
     """
     found = blocks(page)
     for block, after in zip(found, [*found[1:], None], strict=True):
+        caption = _CAPTION.search(block.options)
+        if caption:
+            Path(caption[1]).write_text(block.text, encoding="utf-8")
         if block.language != "python" or "needs-files" in block.options:
             continue
         printed = io.StringIO()
