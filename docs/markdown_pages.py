@@ -36,7 +36,9 @@ def _converted(line: str, lines: Iterator[str]) -> Iterator[str]:
         while line.startswith("|"):
             cells = [_inline(cell.strip()) for cell in line.strip("|").split(" | ")]
             if "".join(cells).strip("-| "):
-                yield from (f"   {'* -' if not k else '  -'} {c}" for k, c in enumerate(cells))
+                yield from (
+                    f"   {'* -' if not k else '  -'} {c}" for k, c in enumerate(cells)
+                )
             line = next(lines, "")
         yield from ("", line)
     else:

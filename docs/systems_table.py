@@ -43,7 +43,7 @@ def _needed(required: list[str] | tuple[str, ...]) -> str:
 
 
 def _yes(answer: bool) -> str:
-    return "yes" if answer else "–"
+    return "yes" if answer else "-"
 
 
 def write(path: Path) -> None:

@@ -14,6 +14,7 @@ from ._version import __version__
 if TYPE_CHECKING:
     from ._show_versions import show_versions
     from .labels import load_label_vectors
+    from .linear_model import PooledLinearClassifier, PooledLinearRegressor
     from .loading import load, save
     from .models import (
         AttentionFusionClassifier,
@@ -39,6 +40,8 @@ __all__ = [
     "MTEClassifier",
     "MulTClassifier",
     "MultimodalArray",
+    "PooledLinearClassifier",
+    "PooledLinearRegressor",
     "__version__",
     "load",
     "load_label_vectors",
@@ -57,6 +60,8 @@ _HOMES = {
     "MTEClassifier": "models",
     "MulTClassifier": "models",
     "MultimodalArray": "multimodal",
+    "PooledLinearClassifier": "linear_model",
+    "PooledLinearRegressor": "linear_model",
     "load": "loading",
     "load_label_vectors": "labels",
     "save": "loading",
@@ -67,6 +72,7 @@ _PACKAGES = (
     "feature_extraction",
     "inspection",
     "labels",
+    "linear_model",
     "metrics",
     "model_selection",
     "models",

@@ -7,7 +7,7 @@ from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
-from . import models, preprocessing
+from . import linear_model, models, preprocessing
 from ._declared import damaged
 from ._warn import warn_user
 from .persistence.model_file import load_estimator, save_estimator
@@ -15,6 +15,9 @@ from .persistence.steps import refuse_other_steps
 
 __all__ = ["load", "save"]
 
+_KNOWN = {
+    name: getattr(home, name) for home in (models, linear_model) for name in home.__all__
+}
 _STEPS = {name: getattr(preprocessing, name) for name in preprocessing.__all__}
 
 
@@ -61,7 +64,7 @@ def save(model: Any, path: Any) -> None:
     """
     steps = list(getattr(model, "steps", [("", model)]))
     last, estimator = steps.pop()
-    if type(estimator).__name__ not in models.__all__:
+    if type(estimator).__name__ not in _KNOWN:
         inner = hasattr(model, "best_estimator_")
         raise TypeError(
             f"A {type(estimator).__name__} was given; expected a system of sk_mer or a "
@@ -123,5 +126,4 @@ def load(path: Any, *, label_vectors: Any = None) -> Any:
     >>> sk_mer.load(path).labels_
     [0, 1]
     """
-    known = {name: getattr(models, name) for name in models.__all__}
-    return load_estimator(Path(path), known, label_vectors, _STEPS)
+    return load_estimator(Path(path), _KNOWN, label_vectors, _STEPS)

@@ -194,9 +194,9 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
     thresholds_: NDArray[np.float64]
     _has_vectors: bool
     _seen_names: tuple[Any, ...]
-    _seen_rows: NDArray[np.float32]
+    _seen_rows: NDArray[Any]
     _seen_thresholds: NDArray[np.float64]
-    _rows: NDArray[np.float32]
+    _rows: NDArray[Any]
 
     @abstractmethod
     def _set_rows(self, rows: NDArray[np.float32]) -> None:

@@ -25,6 +25,7 @@ from sk_mer.feature_extraction import (
     ModalityColumns,
     WordVectorSequences,
 )
+from sk_mer.linear_model import PooledLinearClassifier, PooledLinearRegressor
 from sk_mer.preprocessing import MultimodalScaler, SegmentStatistics, SilenceTrimmer
 from sk_mer.serving import OnnxEmotionPredictor
 
@@ -43,6 +44,8 @@ NOT_CHECKED = {
     MultimodalNet: "skorch's net, which the classifiers wrap and users do not fit",
     AcceleratedNet: "the same, for several devices",
     OnnxEmotionPredictor: "reads an exported model; there is nothing to fit",
+    PooledLinearClassifier: "is checked in tests/linear_model",
+    PooledLinearRegressor: "is checked in tests/linear_model",
 }
 EVERY = pytest.mark.parametrize("estimator", CHECKED, ids=lambda e: type(e).__name__)
 

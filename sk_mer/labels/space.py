@@ -205,6 +205,45 @@ def vectors_of(source: Any, recipes: Mapping[Any, Any]) -> dict[Any, NDArray[np.
     return vectors
 
 
+def unseen_vectors(
+    source: Any, recipes: Mapping[Any, Any], n_values: int
+) -> NDArray[np.float32]:
+    """Vectors of labels that were not in ``fit``, from where those of ``fit`` came from.
+
+    Parameters
+    ----------
+    source : object or None
+        The estimator's ``label_vectors``.
+    recipes : mapping
+        Labels, and what they stand for.
+    n_values : int
+        Size of the vectors of ``fit``.
+
+    Returns
+    -------
+    ndarray of shape (n_labels, n_values)
+
+    Raises
+    ------
+    ValueError
+        If a word has no vector, or vectors have another size.
+    """
+    if any(map(_is_words, recipes.values())) and is_table(source):
+        raise ValueError(
+            f"No vectors for {quoted(recipes)}: label_vectors is an array with rows "
+            "for the labels of fit only; give {name: vector} or a source of words."
+        )
+    by_word = source is not None and not is_table(source)
+    found = vectors_of(source if by_word else {}, recipes)
+    rows = np.stack([found[name] for name in recipes])
+    if rows.shape[1] != n_values:
+        raise ValueError(
+            f"The vectors of {quoted(recipes)} have {rows.shape[1]} values, but "
+            f"those of fit {n_values}; use the same source."
+        )
+    return rows
+
+
 def label_recipes(words: Sequence[Any] | Mapping[Any, Any]) -> dict[Any, Any]:
     """Each label with what it stands for: a tuple of words or a raw vector."""
     if isinstance(words, str):

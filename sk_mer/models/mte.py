@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from .._warn import warn_user
 from ..classifier import BaseMultimodalClassifier
-from ..labels.space import is_table, quoted, vectors_of
+from ..labels.space import quoted, unseen_vectors
 from ..module_spec import ModuleSpec
 from ..multimodal.array import MultimodalArray
 from ..serving.onnx_graph import OnnxGraph
@@ -334,27 +334,13 @@ class MTEClassifier(BaseMultimodalClassifier):
         return self._unseen_rows(recipes)
 
     def _unseen_rows(self, recipes: Mapping[Any, Any]) -> NDArray[np.float32]:
-        needs_words = any(isinstance(recipe, tuple) for recipe in recipes.values())
         if not self._has_vectors:
             raise ValueError(
                 f"No vectors for {quoted(recipes)}: this model learned a vector for each "
                 "label of fit because label_vectors is None; give word vectors before "
                 "fit to ask for other labels."
             )
-        if needs_words and is_table(self.label_vectors):
-            raise ValueError(
-                f"No vectors for {quoted(recipes)}: label_vectors is an array with rows "
-                "for the labels of fit only; give {name: vector} or a source of words."
-            )
-        by_word = self.label_vectors is not None and not is_table(self.label_vectors)
-        found = vectors_of(self.label_vectors if by_word else {}, recipes)
-        rows = np.stack([found[name] for name in recipes])
-        if rows.shape[1] != self._seen_rows.shape[1]:
-            raise ValueError(
-                f"The vectors of {quoted(recipes)} have {rows.shape[1]} values, but "
-                f"those of fit {self._seen_rows.shape[1]}; use the same source."
-            )
-        return rows
+        return unseen_vectors(self.label_vectors, recipes, self._seen_rows.shape[1])
 
     def _prepare_module(self, module: nn.Module) -> None:
         module.uniform_fusion = self.fusion_at_predict == "uniform"  # type: ignore[assignment]

@@ -25,6 +25,7 @@ from .model_header import (
     check_fitted,
     check_memory,
     check_params,
+    has_network,
     plain_settings,
     with_weights,
     without_path,
@@ -74,7 +75,9 @@ def save_estimator(
         if steps is not None:
             header["steps"] = plain_steps(steps, writer)
         text = json.dumps(header)
-        for name, weight in estimator.net_.module_.state_dict().items():
+        network = has_network(type(estimator))
+        weights = estimator.net_.module_.state_dict() if network else {}
+        for name, weight in weights.items():
             writer.tensors[_WEIGHTS + name] = weight.detach().cpu().contiguous()
         known = {type(estimator).__name__: type(estimator)}
         again = json.loads(text)
@@ -91,15 +94,17 @@ def _header(estimator: Any, writer: PlainWriter) -> dict[str, Any]:
             f"label_vectors is a gensim KeyedVectors and was not saved; {_GIVE_VECTORS}"
         )
         params["label_vectors"] = {}
-    params["net_params"], left_out = plain_settings(params["net_params"])
-    writer.notes += [_not_kept(name, "was not saved") for name in left_out]
+    if "net_params" in params:
+        params["net_params"], left_out = plain_settings(params["net_params"])
+        writer.notes += [_not_kept(name, "was not saved") for name in left_out]
     others = [
         name
         for name in vars(estimator)
         if name not in params and name not in FITTED and name not in _REBUILT
     ]
     writer.notes += [f"{name} is no attribute of fit and was not saved." for name in others]
-    fitted = {name: getattr(estimator, name) for name in FITTED if hasattr(estimator, name)}
+    held = vars(estimator)
+    fitted = {name: held[name] for name in FITTED if name in held}
     header = {
         "version": _VERSION,
         "class": type(estimator).__name__,
@@ -165,8 +170,9 @@ def load_estimator(
         estimator, module, steps = _rebuilt(
             header, tensors, known, label_vectors, notes, step_kinds
         )
-        _fit_to_machine(estimator, notes)
-        estimator.net_ = prediction_net(estimator, module)
+        if module is not None:
+            _fit_to_machine(estimator, notes)
+            estimator.net_ = prediction_net(estimator, module)
     for note in notes:
         warn_user(note)
     return estimator if steps is None else Pipeline([*steps[0], (steps[1], estimator)])
@@ -192,8 +198,8 @@ def _rebuilt(
     vectors: Any,
     notes: list[str],
     step_kinds: Mapping[str, type] | None = None,
-) -> tuple[Any, torch.nn.Module, Steps | None]:
-    """An estimator without its net, the module that it is to hold, and steps before it."""
+) -> tuple[Any, torch.nn.Module | None, Steps | None]:
+    """An estimator without its net, the module it is to hold, if any, and its steps."""
     wanted = {"version", "class", "params", "fitted"}
     fits = set(header) - {"memory", "steps"} == wanted
     expect(fits, "what its header has", sorted(header), f"{sorted(wanted)}")
@@ -209,8 +215,10 @@ def _rebuilt(
     check_fitted(declared["fitted"], estimator)
     for name, value in declared["fitted"].items():
         setattr(estimator, name, value)
-    module = with_weights(estimator, weights)
+    module = with_weights(estimator, weights) if has_network(kind) else None
+    expect(module is not None or not weights, "its weights", list(weights), "none")
     if "memory" in header:
+        expect(module is not None, "a memory", header["class"], "a system that has one")
         check_memory(held, declared["fitted"])
         setattr(
             estimator,
@@ -269,8 +277,9 @@ def _with_params(kind: Any, params: dict[str, Any], vectors: Any, notes: list[st
         params["label_vectors"] = vectors
     elif "label_vectors" in params:
         params["label_vectors"] = source
-    params["net_params"], left_out = plain_settings(params.get("net_params"))
-    notes += [_not_kept(name, "was left out") for name in left_out]
+    if has_network(kind):
+        params["net_params"], left_out = plain_settings(params.get("net_params"))
+        notes += [_not_kept(name, "was left out") for name in left_out]
     estimator = kind(**params)
     check_params(estimator)
     return estimator

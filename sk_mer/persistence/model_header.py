@@ -32,6 +32,7 @@ from .._declared import (
 from ..labels.space import is_table
 from ..multimodal._matrix import checked_form, is_form
 from ..targets import UNKNOWN_CLASS
+from .linear_header import FITTED_LINEAR, check_linear, wanted_of_linear
 
 __all__ = [
     "FITTED",
@@ -39,6 +40,7 @@ __all__ = [
     "check_fitted",
     "check_memory",
     "check_params",
+    "has_network",
     "plain_settings",
     "with_weights",
     "without_path",
@@ -69,12 +71,17 @@ _OF_CLASSIFIERS = (
     "_seen_thresholds",
 )
 _OF_REGRESSORS = ("target_mean_", "target_scale_", "targets_", "_one_column")
-FITTED = (*_OF_ALL, *_OF_CLASSIFIERS, *_OF_REGRESSORS)
+FITTED = tuple(dict.fromkeys((*_OF_ALL, *_OF_CLASSIFIERS, *_OF_REGRESSORS, *FITTED_LINEAR)))
 OPTIONAL = ("continual_report_", "feature_names_in_", "n_features_in_")
 # Weights that a file may have, and calls of torch that making a layer takes for each.
 _MAX_WEIGHTS, _CALLS = 10_000, 16
 # Settings of the net that are numbers, with the least that they may be.
 _COUNTED = ("iterator_train__batch_size", "iterator_valid__batch_size")
+
+
+def has_network(kind: type) -> bool:
+    """Whether a class of estimators has a torch module, with weights of its own."""
+    return hasattr(kind, "_make_module")
 
 
 def plain_settings(net_params: Any) -> tuple[dict[str, Any] | None, list[str]]:
@@ -201,18 +208,26 @@ def check_fitted(fitted: Mapping[str, Any], estimator: Any) -> None:
     BadValue
     """
     regressor = is_regressor(estimator)
+    linear = not has_network(type(estimator))
     wanted = (*_OF_ALL, *(_OF_REGRESSORS if regressor else _OF_CLASSIFIERS))
+    if linear:
+        own = wanted_of_linear(regressor=regressor)
+        wanted = (*own, *OPTIONAL, *(() if regressor else _OF_CLASSIFIERS))
     for name in fitted:
         expect(name in wanted, "a fitted attribute", name, "one that fit makes")
     for name in wanted:
         if name not in fitted and name not in OPTIONAL:
             raise BadValue(f"it has no {name}")
-    _check_modalities(fitted, estimator)
-    _check_records(fitted)
-    if regressor:
+    if not linear:
+        _check_modalities(fitted, estimator)
+        _check_records(fitted)
+    if not regressor:
+        _check_labels(fitted, np.float64 if linear else np.float32)
+    elif not linear:
         _check_numbers(fitted)
-    else:
-        _check_labels(fitted)
+    if linear:
+        check_linear(fitted, regressor=regressor)
+    if not regressor:
         check_flag(fitted["_has_vectors"], "_has_vectors")
     if "n_features_in_" in fitted:
         check_count(fitted["n_features_in_"], "n_features_in_", 1)
@@ -242,12 +257,12 @@ def _check_numbers(fitted: Mapping[str, Any]) -> None:
     check_flag(fitted["_one_column"], "_one_column")
 
 
-def _check_labels(fitted: Mapping[str, Any]) -> None:
+def _check_labels(fitted: Mapping[str, Any], dtype: Any) -> None:
     """Labels, seen and in use, each with its row and its threshold."""
     in_use = check_names(fitted["labels_"], "labels_", list)
     seen = check_names(fitted["_seen_names"], "_seen_names", tuple)
-    _check_rows(fitted["_rows"], "_rows", len(in_use))
-    _check_rows(fitted["_seen_rows"], "_seen_rows", len(seen))
+    _check_rows(fitted["_rows"], "_rows", len(in_use), dtype)
+    _check_rows(fitted["_seen_rows"], "_seen_rows", len(seen), dtype)
     width, wanted = fitted["_rows"].shape[1], fitted["_seen_rows"].shape[1]
     expect(width == wanted, "the width of _rows", width, f"that of _seen_rows, {wanted}")
     for name, count in (("thresholds_", len(in_use)), ("_seen_thresholds", len(seen))):
@@ -260,10 +275,10 @@ def _check_labels(fitted: Mapping[str, Any]) -> None:
     expect(fits, "classes_", classes, "those of labels_")
 
 
-def _check_rows(rows: Any, where: str, count: int) -> None:
-    fits = _is_array(rows, "f", 2) and rows.dtype == np.float32
+def _check_rows(rows: Any, where: str, count: int, dtype: Any) -> None:
+    fits = _is_array(rows, "f", 2) and rows.dtype == dtype
     fits = fits and len(rows) == count and rows.shape[1] > 0
-    expect(fits, where, rows, f"float32 rows of {count} labels")
+    expect(fits, where, rows, f"{np.dtype(dtype)} rows of {count} labels")
 
 
 def _is_array(value: Any, kind: str, ndim: int) -> bool:

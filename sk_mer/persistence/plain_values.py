@@ -70,7 +70,7 @@ class PlainWriter:
 
     def _tensor(self, value: NDArray[Any]) -> dict[str, str]:
         name = f"array/{len(self.tensors)}"
-        native = np.array(value, dtype=value.dtype.newbyteorder("="))
+        native = np.array(value, dtype=value.dtype.newbyteorder("="), order="C")
         self.tensors[name] = torch.from_numpy(native)
         return {"tensor": name}
 

@@ -1,0 +1,286 @@
+"""Logistic regression on pooled utterances, and a ridge regression for new labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from numbers import Real
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from ..labels.space import quoted, resolve_label_space, unseen_vectors
+from ..model_selection import given_thresholds, thresholds_after_fit, tune_thresholds
+from ..multimodal.array import MultimodalArray
+from ..predictor import EmotionPredictor
+from ..targets import check_targets
+from ..validation import check_names
+from ._base import STRENGTHS, LinearData, PooledLinearBase
+from ._solve import (
+    Array,
+    cross_entropy,
+    logistic,
+    logistic_rows,
+    only_strength,
+    ridge_rows,
+    squared_error,
+    unit,
+)
+
+__all__ = ["PooledLinearClassifier"]
+
+Self = TypeVar("Self", bound="PooledLinearClassifier")
+
+
+class PooledLinearClassifier(EmotionPredictor, PooledLinearBase):
+    """Logistic regression on statistics of each modality over its steps.
+
+    The baseline that a deep system must beat. Each label of a 2-D `y`, or all classes
+    together, get scikit-learn's logistic regression with balanced weights. Utterances
+    may lack modalities, in `fit` and later: their statistics are then the mean of the
+    training rows, and one more feature tells that they are absent.
+
+    With `label_vectors` a ridge regression also maps utterances to the vectors of their
+    labels, and labels never trained on are scored by the cosine of the two.
+
+    Parameters
+    ----------
+    statistics : sequence of {"mean", "std", "min", "max", "delta"}
+        What to take of each feature over the steps; see
+        :class:`~sk_mer.preprocessing.SegmentStatistics`. All by default; of a modality
+        with one step an utterance, its value.
+    C : float or sequence of float, default=(0.0001, 0.001, 0.01, 0.1, 1)
+        Inverse strength of the penalty; of several the one with the least balanced
+        cross-entropy on held-out rows. The ridge regression's is one of ``1 / C``.
+    cv : int, splitter, iterable or None, default=5
+        Folds that `C` is chosen by, unless a validation set is given. A number (None: 5)
+        deals out rows by label; groups and copies of an utterance stay together.
+    label_vectors : path, KeyedVectors, mapping, array-like or None, default=None
+        Where the vectors of labels come from; see :func:`~sk_mer.load_label_vectors`.
+        With None the model cannot be asked for other labels.
+    threshold : float, sequence, mapping or "tune", default=0.5
+        An emotion is predicted where its probability is greater. One number, one for
+        each label, or chosen for weighted accuracy on held-out rows. Classes (1-D `y`)
+        are predicted by the highest score instead.
+    {shared_parameters}
+
+    Attributes
+    ----------
+    C_ : float
+        Chosen among `C`.
+    coef_ : ndarray of shape (n_labels, n_features)
+        Of the scaled statistics, modality by modality, and of the absence of each; for
+        the labels of ``fit``. Two classes have a row each, too.
+    intercept_ : ndarray of shape (n_labels,)
+        Of the labels of ``fit``.
+    statistics_ : dict of str to tuple of str
+        Statistics in use for each modality.
+    mean_, scale_ : ndarray
+        Of the statistics in the training rows.
+    labels_ : list
+        Labels that the estimator scores now; ``set_labels`` changes them.
+    seen_labels_ : list
+        Labels of ``fit``.
+    classes_ : ndarray of shape (n_labels,), or list of ndarray
+        The classes, or ``[0, 1]`` for each label of a 2-D `y`.
+    multilabel_ : bool
+        Whether `y` had a column a label.
+    thresholds_ : ndarray of shape (n_labels,)
+        In use for each of ``labels_``.
+    modalities_ : list of str
+        Modalities of ``fit``.
+    n_features_ : dict of str to int
+        Their feature sizes.
+    n_nonfinite_ : dict of str to int
+        NaN and infinite values met in ``fit``, by modality.
+    n_features_in_ : int
+        Columns, where `X` was a matrix.
+
+    See Also
+    --------
+    MTEClassifier : Zero-shot with a sequence model of each modality.
+
+    Notes
+    -----
+    Scores of labels of ``fit`` and of others, asked for together, are comparable only
+    roughly. Scale and slope of the latter come from the former.
+
+    Examples
+    --------
+    >>> from sk_mer import PooledLinearClassifier
+    >>> from sk_mer.datasets import make_multimodal_emotions
+    >>> data = make_multimodal_emotions(n_samples=200, random_state=0)
+    >>> est = PooledLinearClassifier(label_vectors=data.label_vectors)
+    >>> est.fit(data.X, data.y[data.seen]).predict_proba(data.X.select("audio")).shape
+    (200, 6)
+    >>> est.set_labels(data.unseen).predict_proba(data.X).shape
+    (200, 2)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **PooledLinearBase._parameter_constraints,
+        "C": STRENGTHS,
+        "labels": ["array-like", Mapping, None],
+        "label_vectors": "no_validation",
+        "threshold": [
+            Interval(Real, 0, 1, closed="both"),
+            StrOptions({"tune"}),
+            "array-like",
+            Mapping,
+        ],
+    }
+
+    def __init__(
+        self,
+        *,
+        statistics: Sequence[str] = ("mean", "std", "min", "max", "delta"),
+        C: Any = (1e-4, 1e-3, 1e-2, 1e-1, 1.0),
+        cv: Any = 5,
+        labels: Any = None,
+        label_vectors: Any = None,
+        modalities: Any = None,
+        threshold: Any = 0.5,
+        handle_nonfinite: str = "error",
+    ) -> None:
+        self.statistics = statistics
+        self.C = C
+        self.cv = cv
+        self.labels = labels
+        self.label_vectors = label_vectors
+        self.modalities = modalities
+        self.threshold = threshold
+        self.handle_nonfinite = handle_nonfinite
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit(
+        self: Self,
+        X: Any,
+        y: Any,
+        *,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
+        """Learn from utterances and their emotions.
+
+        Parameters
+        ----------
+        X : MultimodalArray, mapping of str to array-like, or array-like
+            Utterances, as for the other systems.
+        y : DataFrame or array-like of shape (n, n_labels) or (n,)
+            Columns of 0, 1 and NaN, where it is not known whether the label holds and
+            the row is left out for this label; or one class a row.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the utterances. 0 leaves an utterance out.
+        groups : array-like of shape (n,), optional
+            Speaker, video or session, which folds keep whole. By default those of the
+            container, if it has any.
+        X_val, y_val : like `X` and `y`, optional
+            Rows to choose `C` and thresholds on, instead of folds.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If data or parameters do not fit; nothing has been learned then.
+        TypeError
+            If X is sparse, complex or of an unknown form.
+        """
+        check = partial(check_targets, labels=self.labels)
+        only, val = only_strength("C", self.C), (X_val, y_val)
+        tunes = isinstance(self.threshold, str)
+        words = self.label_vectors is not None or isinstance(self.labels, Mapping)
+        held_out = only is None or tunes or words
+        data = self._read(X, y, sample_weight, groups, val, check, held_out=held_out)
+        targets, names = data.targets, data.targets.names
+        self._seen_thresholds = given_thresholds(self.threshold, names)
+        vectors = resolve_label_space(names, self.labels, self.label_vectors).vectors
+        Z, y = self._learn_features(data), targets.encoded
+        fit = partial(logistic_rows, n_labels=len(names))
+        tunes = tunes and targets.multilabel
+        if only is None or tunes:
+            only, held = self._choose(self.C, data, Z, y, fit, cross_entropy)
+        self.C_ = only
+        self._calibration = np.zeros(2)
+        self.multilabel_, self._has_vectors = targets.multilabel, vectors is not None
+        if tunes:
+            proba = expit(np.nan_to_num(held))
+            truth = np.where(np.isnan(held).all(axis=1, keepdims=True), np.nan, y)
+            self._seen_thresholds = tune_thresholds(
+                truth, proba, sample_weight=data.weights
+            )
+        train = data.train
+        rows = fit(Z[train], y[train], data.weights[train], self.C_)
+        self._projection = np.zeros((0, Z.shape[1]))
+        if vectors is not None:
+            self._learn_vectors(data, Z, unit(vectors))
+        zeros = np.zeros((len(rows), len(self._projection)))
+        self._seen_names, self._seen_rows = names, np.hstack([rows, zeros])
+        self._speak_of(names, self._seen_rows)
+        return self
+
+    def _learn_vectors(self, data: LinearData, Z: Array, vectors: Array) -> None:
+        """The way from utterances to vectors, and from cosines to logits."""
+        yes, known, train = data.targets.indicators, data.targets.known, data.train
+        count = yes.sum(axis=1, keepdims=True)
+        goals = np.where(count > 0, yes @ vectors / np.maximum(count, 1), np.nan)
+        alphas = 1 / np.atleast_1d(np.asarray(self.C, dtype=float))
+        alpha, held = self._choose(alphas, data, Z, goals, ridge_rows, squared_error)
+        self._projection = ridge_rows(Z[train], goals[train], data.weights[train], alpha)
+        cosines = unit(held) @ vectors.T
+        cells = known & ~np.isnan(cosines)
+        weights = np.broadcast_to(data.weights[:, None], cells.shape)[cells]
+        one = np.column_stack([cosines[cells], np.ones(cells.sum())])
+        self._calibration = logistic(one, yes[cells], weights, 1e6)[0]
+
+    def _forward(self, X: MultimodalArray) -> NDArray[Any]:
+        Z, n = self._features(X), self._projection.shape[1]
+        logits = Z @ self._rows[:, :n].T
+        logits += unit(Z @ self._projection.T) @ self._rows[:, n:].T
+        return np.asarray(logits)
+
+    def _unseen_rows(self, recipes: Mapping[Any, Any]) -> NDArray[Any]:
+        if not self._has_vectors:
+            raise ValueError(
+                f"No vectors for {quoted(recipes)}, because label_vectors is None; give "
+                "word vectors before fit to ask for other labels."
+            )
+        size, n = self._projection.shape
+        vectors = unseen_vectors(self.label_vectors, recipes, size)
+        slope, intercept = self._calibration
+        rows = np.zeros((len(vectors), n))
+        rows[:, -1] = intercept
+        return np.hstack([rows, slope * unit(vectors)])
+
+    def _set_rows(self, rows: NDArray[Any]) -> None:
+        """They are read where they are."""
+
+    def _check_names(self, labels: Sequence[Any]) -> None:
+        check_names("threshold", self.threshold, labels)
+        thresholds_after_fit(self.threshold, labels, {})
+
+    @property
+    def coef_(self) -> Array:
+        """Weights of the features, for each label of ``fit``."""
+        check_is_fitted(self)
+        return self._seen_rows[:, : self._projection.shape[1] - 1]
+
+    @property
+    def intercept_(self) -> Array:
+        """Of each label of ``fit``."""
+        check_is_fitted(self)
+        return self._seen_rows[:, self._projection.shape[1] - 1]
