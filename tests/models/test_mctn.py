@@ -290,6 +290,22 @@ def test_bfloat16():
     torch.testing.assert_close(low_errors, errors, atol=0.02, rtol=0.02)
 
 
+def test_translations_stay_in_full_precision():
+    """Only the encoders take part in autocast: errors are differences."""
+    translator = module().translators.levels[0]
+    sequences, lengths = batch()
+    encoded = torch.randn(3, 6, 4)
+    given = [encoded, lengths["text"], sequences["audio"], lengths["audio"]]
+
+    def unchanged(steps, lengths):
+        return torch.ones(3, 9, 4)
+
+    exact = translator(*given, sequences["text"], unchanged)
+    with torch.autocast("cpu", torch.bfloat16):
+        low = translator(*given, sequences["text"], unchanged)
+    torch.testing.assert_close(low, exact, rtol=0, atol=0)
+
+
 def test_the_loss_is_a_weighted_sum_of_weighted_means():
     def labels(logits, y, sample_weight=None):
         weights = torch.ones(len(y)) if sample_weight is None else sample_weight
@@ -390,6 +406,9 @@ def test_levels_are_the_targets_in_their_order(emotions):
     assert (module.source, module.translators.targets) == ("text", ["audio", "vision"])
     module = fitted(source="vision", targets=["text"]).net_.module_
     assert (module.source, module.translators.targets) == ("vision", ["text"])
+    turned = emotions.X.select("vision", "text", "audio")
+    module = MCTNClassifier(**{**QUICK, "max_epochs": 1}).fit(turned, y).net_.module_
+    assert (module.source, module.translators.targets) == ("text", ["vision", "audio"])
     only = MCTNClassifier(**QUICK).fit({"audio": np.eye(20)}, np.arange(20) % 2)
     assert only.net_.module_.source == "audio"
     assert len(only.net_.module_.translators) == 0
@@ -412,6 +431,18 @@ def test_chains_that_are_none(emotions, settings):
         MCTNClassifier(**settings).fit(emotions.X, emotions.y[emotions.seen])
     for name, value in settings.items():
         assert f"{name}={value!r}" in str(error.value)
+
+
+@pytest.mark.parametrize(("translation_weight", "n"), [(0, 1), (0.5, 2)])
+def test_only_what_counts_is_decoded(emotions, translation_weight, n):
+    model = MCTNClassifier(
+        translation_weight=translation_weight, **{**QUICK, "max_epochs": 1}
+    ).fit(emotions.X, emotions.y[emotions.seen])
+    levels = model.net_.module_.translators.levels
+    assert [level.returns for level in levels] == [True, False][:n]
+    model.set_params(cycle_weight=0).fit(emotions.X, emotions.y[emotions.seen])
+    levels = model.net_.module_.translators.levels
+    assert [level.returns for level in levels] == ([False, False] if n == 2 else [])
 
 
 def test_fit_needs_every_target(emotions):
