@@ -67,10 +67,8 @@ class MCTNModule(SystemModule):
         self, sequences: Mapping[str, Tensor], lengths: Mapping[str, Tensor]
     ) -> Tensor | Translated:
         """Logits of shape ``(n, n_labels)``; in training also the errors of each row."""
-        if self.width:
-            sequences = widened(sequences, self.width)
-        if not self.masked:
-            lengths = all_steps(sequences, lengths)
+        sequences = widened(sequences, self.width) if self.width else sequences
+        lengths = lengths if self.masked else all_steps(sequences, lengths)
         valid = lengths[self.source]
         encoded = [self.encoders[0](self.enter(sequences[self.source]), valid)]
         for encoder in self.encoders[1:]:
