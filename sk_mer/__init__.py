@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         MCTNClassifier,
         MTEClassifier,
         MulTClassifier,
+        RMFNClassifier,
     )
     from .multimodal import MultimodalArray
 
@@ -42,6 +43,7 @@ __all__ = [
     "MultimodalArray",
     "PooledLinearClassifier",
     "PooledLinearRegressor",
+    "RMFNClassifier",
     "__version__",
     "load",
     "load_label_vectors",
@@ -62,6 +64,7 @@ _HOMES = {
     "MultimodalArray": "multimodal",
     "PooledLinearClassifier": "linear_model",
     "PooledLinearRegressor": "linear_model",
+    "RMFNClassifier": "models",
     "load": "loading",
     "load_label_vectors": "labels",
     "save": "loading",

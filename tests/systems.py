@@ -54,6 +54,10 @@ SETTINGS = {
         "label_vectors": DATA.label_vectors,
     },
     "MulTClassifier": {"hidden_size": 4, "num_heads": 2, "num_layers": 1},
+    "RMFNClassifier": {
+        **{"hidden_sizes": 4, "n_stages": 2, "fused_size": 3, "start_size": 4},
+        **{"summary_size": 4, "output_size": 8},
+    },
 }
 # What differs from these where a system is to learn.
 LEARNS = {"max_epochs": 25, "lr": 0.02, "batch_size": 32}

@@ -48,6 +48,7 @@ OTHER = {
     "future_mask": True,
     "hidden_size": 6,
     "efficacy_activation": "sigmoid",
+    "fused_size": 5,
     "gate_dropout": 0.5,
     "gate_sizes": (4, 5, 4),
     "graph_size": 5,
@@ -59,6 +60,7 @@ OTHER = {
     "max_epochs": 3,
     "memory_units": 5,
     "modalities": ["text", "audio"],
+    "n_stages": 3,
     "net_params": {"optimizer": torch.optim.SGD},
     "num_heads": 1,
     "num_layers": 4,
@@ -73,8 +75,10 @@ OTHER = {
     "targets": ["vision"],
     "translation_weight": 2.0,
     "weights": "linear",
+    "start_size": 5,
+    "summary_size": 5,
 }
-# What stands beside it, where it counts only then.
+# What stands beside it, where it counts only then and the system has it.
 BESIDE = {"dropout": {"num_layers": 2}}
 
 
@@ -221,7 +225,12 @@ def differ(one, other):
 
 @lru_cache
 def with_beside(name, parameter):
-    return answers(make(name, **BESIDE[parameter]).fit(X, targets(name)))
+    return answers(make(name, **beside(name, parameter)).fit(X, targets(name)))
+
+
+def beside(name, parameter):
+    given = BESIDE.get(parameter, {})
+    return {key: value for key, value in given.items() if key in parameters(name)}
 
 
 @pytest.mark.parametrize(
@@ -237,6 +246,9 @@ def test_no_parameter_is_ignored(name, parameter):
     beside = {k: value for k, value in BESIDE.get(parameter, {}).items() if k in known}
     model = make(name, **{**beside, parameter: OTHER[parameter]}).fit(X, targets(name))
     before = with_beside(name, parameter) if beside else answers(fitted(name))
+    more = beside(name, parameter)
+    model = make(name, **{**more, parameter: OTHER[parameter]}).fit(X, targets(name))
+    before = with_beside(name, parameter) if more else answers(fitted(name))
     assert differ(answers(model), before)
 
 

@@ -10,6 +10,7 @@ from .lf_lstm import LFLSTMClassifier, LFLSTMRegressor
 from .mctn import MCTNClassifier
 from .mte import MTEClassifier
 from .mult import MulTClassifier
+from .rmfn import RMFNClassifier
 
 __all__ = [
     "AttentionFusionClassifier",
@@ -21,4 +22,5 @@ __all__ = [
     "MCTNClassifier",
     "MTEClassifier",
     "MulTClassifier",
+    "RMFNClassifier",
 ]
