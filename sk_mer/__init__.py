@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         MCTNClassifier,
         MTEClassifier,
         MulTClassifier,
+        RAVENClassifier,
         RMFNClassifier,
     )
     from .multimodal import MultimodalArray
@@ -43,6 +44,7 @@ __all__ = [
     "MultimodalArray",
     "PooledLinearClassifier",
     "PooledLinearRegressor",
+    "RAVENClassifier",
     "RMFNClassifier",
     "__version__",
     "load",
@@ -64,6 +66,7 @@ _HOMES = {
     "MultimodalArray": "multimodal",
     "PooledLinearClassifier": "linear_model",
     "PooledLinearRegressor": "linear_model",
+    "RAVENClassifier": "models",
     "RMFNClassifier": "models",
     "load": "loading",
     "load_label_vectors": "labels",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 from numbers import Integral, Real
 from typing import Any
 
@@ -177,11 +178,11 @@ def check_present(
 
 
 def check_aligned(X: MultimodalArray, system: str) -> None:
-    """Refuse utterances whose modalities have different numbers of steps."""
-    first = X.modalities[0]
-    for name in X.modalities[1:]:
+    """Refuse utterances whose modalities, those that are there, differ in steps."""
+    for first, name in combinations(X.modalities, 2):
+        steps, others = X.lengths(first), X.lengths(name)
         refuse_rows(
-            np.flatnonzero(X.lengths(name) != X.lengths(first)),
+            np.flatnonzero((steps != others) & (steps > 0) & (others > 0)),
             f"different numbers of steps in {first!r} and {name!r}, while {system} "
             "joins them step by step",
             "align them to words first, or use LFLSTMClassifier",

@@ -54,6 +54,7 @@ SETTINGS = {
         "label_vectors": DATA.label_vectors,
     },
     "MulTClassifier": {"hidden_size": 4, "num_heads": 2, "num_layers": 1},
+    "RAVENClassifier": {"hidden_size": 4, "frame_size": 4, "shift_limit": 1.0},
     "RMFNClassifier": {
         **{"hidden_sizes": 4, "n_stages": 2, "fused_size": 3, "start_size": 4},
         **{"summary_size": 4, "output_size": 8},

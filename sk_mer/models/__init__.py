@@ -10,6 +10,7 @@ from .lf_lstm import LFLSTMClassifier, LFLSTMRegressor
 from .mctn import MCTNClassifier
 from .mte import MTEClassifier
 from .mult import MulTClassifier
+from .raven import RAVENClassifier
 from .rmfn import RMFNClassifier
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "MCTNClassifier",
     "MTEClassifier",
     "MulTClassifier",
+    "RAVENClassifier",
     "RMFNClassifier",
 ]
