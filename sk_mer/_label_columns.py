@@ -18,6 +18,7 @@ from .labels.space import check_unique, quoted
 __all__ = [
     "Pair",
     "align_to_model",
+    "asked_for",
     "checked_weights",
     "finite_columns",
     "indicators",
@@ -209,6 +210,22 @@ def fitted_inside(estimator: Any) -> Any:
             estimator = estimator.steps[-1][1]
         else:
             return estimator
+
+
+def asked_for(estimator: Any, X: Any, method: str, labels: list[Any]) -> NDArray[Any]:
+    """Columns for some labels, which the model need not have been fitted on.
+
+    What comes before the model in a pipeline is run here, since neither searches nor
+    metadata routing hand ``labels`` on.
+    """
+    while True:
+        if hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif hasattr(estimator, "steps"):
+            before, estimator = estimator[:-1], estimator.steps[-1][1]
+            X = before.transform(X) if len(before) else X
+        else:
+            return np.asarray(getattr(estimator, method)(X, labels=labels))
 
 
 def label_names(estimator: Any) -> list[Any] | None:

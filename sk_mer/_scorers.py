@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import unique_labels
 
 from ._label_columns import (
     align_to_model,
+    asked_for,
     checked_weights,
     column_names,
     fitted_inside,
@@ -68,6 +69,10 @@ class LabelScorer:
         own, given = label_names(estimator), column_names(y)
         if self.label is not None and own is not None and given is not None:
             truth = np.asarray(y)  # other labels, of either side, do not matter
+            if self._is_to_be_asked(estimator, own):
+                column = truth[:, [self._place(given, "y has")]]
+                answer = asked_for(estimator, X, self._method, [self.label])
+                return pd.DataFrame(column, columns=[self.label]), answer
         else:
             truth = align_to_model(y, estimator)
             own = given = own or given or list(range(truth.shape[1]))
@@ -98,6 +103,11 @@ class LabelScorer:
                 f"y has shape {truth.shape}, one class a row, but the model has "
                 f"{len(classes)} labels; give a column of 0 and 1 for each."
             )
+        if self._is_to_be_asked(estimator, classes) and self.label in truth.tolist():
+            labels = [*classes, self.label]
+            found = asked_for(estimator, X, self._method, labels)
+            answer = found[:, -1:] if self.answer == "scores" else found == self.label
+            return _column_a_class(truth, [self.label]), answer.reshape(-1, 1)
         if self.label is not None:
             self._place(classes, "the model predicts")
         if self.answer == "scores":
@@ -133,8 +143,7 @@ class LabelScorer:
 
     def _answer(self, estimator: Any, X: Any, y: NDArray[Any], n_columns: int) -> Any:
         """Predictions or probabilities, a column a label."""
-        scores = self.answer == "scores"
-        answer = (estimator.predict_proba if scores else estimator.predict)(X)
+        answer = getattr(estimator, self._method)(X)
         if isinstance(answer, list):  # scikit-learn's forests: an array a label
             every = zip(answer, estimator.classes_, strict=True)
             answer = np.column_stack([p @ (np.asarray(c) == 1) for p, c in every])
@@ -145,6 +154,15 @@ class LabelScorer:
         if answer.ndim != 2 or answer.shape[1] != n_columns:
             raise _other_form(y, answer)
         return answer
+
+    def _is_to_be_asked(self, estimator: Any, own: list[Any]) -> bool:
+        """Whether the label is none of those that the model scores now."""
+        can_ask = hasattr(fitted_inside(estimator), "set_labels")
+        return can_ask and self.label is not None and self.label not in own
+
+    @property
+    def _method(self) -> str:
+        return "predict_proba" if self.answer == "scores" else "predict"
 
     def _place(self, names: list[Any], whose: str) -> int:
         if self.label not in names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -22,6 +23,7 @@ from torch import nn
 
 from .base import BaseMultimodalEstimator
 from .continual.partial_fit import IncrementalMixin
+from .engine.build import prediction_net
 from .engine.losses import (
     ClassLoss,
     MultiLabelLoss,
@@ -285,6 +287,11 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
         logits = self._run(valid.X) if logits is None else logits
         encoded, weights = valid.targets.encoded, valid.weights
         return tune_thresholds(encoded, expit(logits), sample_weight=weights)
+
+    def _own_rows(self) -> None:
+        module = self.net_.module_
+        weights = {id(t): t for t in (*module.parameters(), *module.buffers())}
+        self.net_ = prediction_net(self, copy.deepcopy(module, weights))
 
     def _set_rows(self, rows: NDArray[np.float32]) -> None:
         self.net_.module_.set_label_rows(torch.from_numpy(rows))

@@ -472,7 +472,8 @@ def make_label_scorer(metric: str, label: Any = None) -> LabelScorer:
         What to score; ``"concordance"`` is for regressors, the others are for
         classifiers.
     label : object, optional
-        Name of one label; the mean over labels by default.
+        Name of one label; the mean over labels by default. A model that was not fitted
+        on it, or speaks of others now, is asked for it.
 
     Returns
     -------

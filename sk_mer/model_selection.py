@@ -14,12 +14,18 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.utils import _safe_indexing, check_random_state
 
 from ._label_columns import known_truth, pair
+from ._label_folds import leave_one_label_out
 from ._warn import warn_user
 from .metrics import weighted_accuracies
 from .multimodal._rows import numbered
 from .validation import check_names
 
-__all__ = ["few_shot_split", "tune_thresholds", "validation_split"]
+__all__ = [
+    "few_shot_split",
+    "leave_one_label_out",
+    "tune_thresholds",
+    "validation_split",
+]
 
 DEFAULT_THRESHOLD = 0.5
 

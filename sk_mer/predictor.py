@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
@@ -215,13 +216,16 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
             return logits
         return logits[:, [self._seen_names.index(name) for name in self.labels_]]
 
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: Any, labels: Any = None) -> NDArray[Any]:
         """The emotions of each utterance.
 
         Parameters
         ----------
         X : like in ``fit``
             Utterances.
+        labels : sequence or mapping, optional
+            Labels to be scored instead of ``labels_``, as for :meth:`set_labels`, for
+            this call only: nothing is changed, so that threads can ask for others.
 
         Returns
         -------
@@ -234,20 +238,27 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the utterances do not fit those of ``fit``.
+            If the utterances do not fit those of ``fit``, or `labels` cannot be scored.
         """
+        if labels is not None:
+            return self._asked(labels).predict(X)
         logits = self._logits(X)
         if self.multilabel_:
             return np.asarray(expit(logits) > self.thresholds_, dtype=int)
         return np.asarray(np.asarray(self.labels_)[logits.argmax(axis=1)])
 
-    def predict_proba(self, X: Any, *, as_frame: bool = False) -> Any:
+    def predict_proba(
+        self, X: Any, labels: Any = None, *, as_frame: bool = False
+    ) -> Any:
         """The probability of each emotion.
 
         Parameters
         ----------
         X : like in ``fit``
             Utterances.
+        labels : sequence or mapping, optional
+            Labels to be scored instead of ``labels_``, as for :meth:`set_labels`, for
+            this call only: nothing is changed, so that threads can ask for others.
         as_frame : bool, default=False
             Whether to give a DataFrame with the names of the emotions.
 
@@ -262,8 +273,10 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the utterances do not fit those of ``fit``.
+            If the utterances do not fit those of ``fit``, or `labels` cannot be scored.
         """
+        if labels is not None:
+            return self._asked(labels).predict_proba(X, as_frame=as_frame)
         logits = self._logits(X)
         scores = np.asarray(expit(logits) if self.multilabel_ else softmax(logits, axis=1))
         return probability_table(X, scores, self.labels_) if as_frame else scores
@@ -295,13 +308,16 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
             raise ValueError(f"n_labels={n_labels} was given; expected 1 or more.")
         return most_probable(X, self.predict_proba(X), self.labels_, n_labels)
 
-    def decision_function(self, X: Any) -> NDArray[np.float32]:
+    def decision_function(self, X: Any, labels: Any = None) -> NDArray[np.float32]:
         """Scores before they become probabilities.
 
         Parameters
         ----------
         X : like in ``fit``
             Utterances.
+        labels : sequence or mapping, optional
+            Labels to be scored instead of ``labels_``, as for :meth:`set_labels`, for
+            this call only: nothing is changed, so that threads can ask for others.
 
         Returns
         -------
@@ -313,8 +329,10 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the utterances do not fit those of ``fit``.
+            If the utterances do not fit those of ``fit``, or `labels` cannot be scored.
         """
+        if labels is not None:
+            return self._asked(labels).decision_function(X)
         logits = self._logits(X)
         if not self.multilabel_ and logits.shape[1] == 2:
             return logits[:, 1] - logits[:, 0]
@@ -393,6 +411,16 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
                 rows.update(zip(unseen, self._unseen_rows(unseen), strict=True))
         self._speak_of(tuple(recipes), np.stack([rows[name] for name in recipes]))
         return self
+
+    def _asked(self: Self, labels: Any) -> Self:
+        """A model that is asked for other labels and shares everything else with this."""
+        self._check_fitted()
+        model = copy.copy(self)
+        model._own_rows()
+        return model.set_labels(labels)
+
+    def _own_rows(self) -> None:
+        """Part with what a copy shares of the label rows, where it does."""
 
     def _spoken(self, recipes: Mapping[Any, Any]) -> dict[Any, Any]:
         """Labels with the words that they stand for, for those of `fit` as given there."""
