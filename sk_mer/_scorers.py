@@ -44,6 +44,8 @@ class LabelScorer:
         self.answer = answer
         self.label = label
         self._weight_request: bool | str | None = None
+        of = "" if label is None else f"_of_{label}"
+        self.__name__ = metric.__name__.lstrip("_") + of  # asked by scikit-learn's displays
 
     def __call__(
         self,

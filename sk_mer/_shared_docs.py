@@ -60,8 +60,8 @@ validation_fraction : float or None, default=0.1
     is given. Copies of an utterance stay together. None or 0: no early stopping.
 handle_nonfinite : {"error", "zero"}, default="error"
     Refuse NaN and infinite values in `X`, or read them as 0.
-device : str, default="cpu"
-    Where torch computes.
+device : str or torch.device, default="cpu"
+    Where torch computes; ``"auto"`` takes a GPU where there is one.
 precision : {"fp32", "bf16"}, default="fp32"
     Matrix products in float32, or in bfloat16 where the device has units for it: faster,
     with two to three significant digits in each product.

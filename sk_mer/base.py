@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.utils import TransformerTags, _safe_indexing
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -57,7 +58,7 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
         "validation_fraction": [Interval(Real, 0, 1, closed="left"), None],
         "handle_nonfinite": [StrOptions({"error", "zero"})],
-        "device": [str],
+        "device": [str, torch.device],
         "precision": [StrOptions({"fp32", "bf16"})],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -73,7 +74,7 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
     patience: int | None
     clip_norm: float | None
     validation_fraction: float | None
-    device: str
+    device: Any
     precision: str
     random_state: Any
     verbose: int

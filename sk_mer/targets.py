@@ -12,6 +12,7 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+from ._target_forms import refuse_other_forms, refuse_unknown_classes
 from .labels.space import check_unique, label_recipes, quoted
 from .labels.suggestions import quoted_with_near
 from .multimodal.array import MultimodalArray
@@ -28,6 +29,7 @@ __all__ = [
 
 # scikit-learn's sign for "not told" in a column of classes.
 UNKNOWN_CLASS = -1
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ class Targets:
 
     def encode(self, y: Any, n_samples: int, what: str = "y_val") -> Targets:
         """Further rows with these labels, such as a validation set's."""
+        if not self.numbers:
+            refuse_other_forms(y, what, self.names)
         columns = getattr(y, "columns", self.names)
         missing = [name for name in self.names if name not in columns]
         if missing:
@@ -165,9 +169,10 @@ def check_targets(
         If the length is wrong, a column holds other values than 0, 1 and NaN, a label
         has no positives (or nothing else), or names do not fit.
     """
-    array = _checked_rows(y, n_samples)
     names = None if labels is None else list(label_recipes(labels))
     defined = isinstance(labels, Mapping)
+    refuse_other_forms(y, names=None if defined else names)
+    array = _checked_rows(y, n_samples)
     if array.ndim == 2 and (array.shape[1] > 1 or names or hasattr(y, "columns")):
         return _multilabel(y, array, names, defined)
     return _multiclass(array, names, defined, semi_supervised)
@@ -248,6 +253,11 @@ def _numbers(array: NDArray[Any], names: Sequence[Any], what: str) -> NDArray[np
         raise ValueError(
             f"{what} holds complex or infinite values (infinity); expected numbers."
         )
+    if (np.abs(np.nan_to_num(numbers)) > _LARGEST).any():
+        raise ValueError(
+            f"{what} holds numbers that are too large for float32 (over {_LARGEST:.2g}); "
+            "give them in another unit."
+        )
     return numbers.astype(np.float32)
 
 
@@ -320,6 +330,7 @@ def _multiclass(
     array: NDArray[Any], names: list[Any] | None, defined: bool, semi_supervised: bool
 ) -> Targets:
     values = column_or_1d(array, warn=True)
+    refuse_unknown_classes(values)
     if values.dtype.kind == "f":
         assert_all_finite(values, input_name="y")
     check_classification_targets(values)

@@ -11,6 +11,7 @@ from skorch import NeuralNet
 from torch import nn
 
 from ..batching import BatchIterator, as_it_is
+from .devices import device_name
 from .net import MultimodalNet
 
 __all__ = ["RANK", "NetSettings", "make_net", "prediction_net", "trim_net"]
@@ -27,7 +28,7 @@ class NetSettings(Protocol):
     lr: float
     max_epochs: int
     batch_size: int
-    device: str
+    device: Any
     precision: str
     verbose: int
     net_params: Mapping[str, Any] | None
@@ -70,7 +71,7 @@ def make_net(
         "iterator_train": BatchIterator,
         "iterator_valid": BatchIterator,
         "iterator_valid__batch_size": max(estimator.batch_size, _PREDICTION_ROWS),
-        "device": estimator.device,
+        "device": device_name(estimator.device),
         "precision": estimator.precision,
         "verbose": estimator.verbose,
         "callbacks__print_log__keys_ignored": [RANK],

@@ -23,6 +23,7 @@ from ..labels.space import quoted
 from ..metrics import weighted_accuracies
 from ..targets import known_cells, to_indicators
 from .build import RANK, NetSettings, make_net, prediction_net, trim_net
+from .devices import device_name
 from .losses import ClassLoss, GivenLoss, MultiLabelLoss, SquaredLoss
 from .net import SAMPLE_WEIGHT, GradientClipping, MultimodalNet
 from .threads import ProcessLock
@@ -124,25 +125,27 @@ _SEEDED = ProcessLock()
 
 
 @contextmanager
-def forked_seed(seed: int, device: str) -> Iterator[None]:
+def forked_seed(seed: int, device: Any) -> Iterator[None]:
     """Seed torch inside, and leave its global state outside as it was.
 
     torch has one stream of random numbers a process. Threads that drew from it at once
     would get each other's numbers, so they take turns.
     """
-    cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
+    named = torch.device(device_name(device))
+    cuda = [named] if named.type == "cuda" else []
     with _SEEDED.held(), torch.random.fork_rng(devices=cuda):
         torch.manual_seed(seed)
         yield
 
 
-def check_device(device: str) -> None:
+def check_device(device: Any) -> None:
     """Refuse devices that this machine lacks."""
+    device = device_name(device)
     try:
         kind = torch.device(device).type
     except RuntimeError:
         raise ValueError(
-            f"device={device!r} is no torch device; expected 'cpu', 'cuda', 'mps' ..."
+            f"device={device!r} is no torch device; expected 'auto', 'cpu', 'cuda' ..."
         ) from None
     if kind == "cuda" and (torch.device(device).index or 0) >= torch.cuda.device_count():
         raise ValueError(
@@ -151,7 +154,7 @@ def check_device(device: str) -> None:
         )
 
 
-def check_precision(precision: str, device: str) -> None:
+def check_precision(precision: str, device: Any) -> None:
     """Refuse bfloat16 where it would be emulated, more slowly than float32."""
     if precision == "bf16" and not has_bf16(device):
         raise ValueError(
@@ -160,9 +163,9 @@ def check_precision(precision: str, device: str) -> None:
         )
 
 
-def has_bf16(device: str) -> bool:
+def has_bf16(device: Any) -> bool:
     """Whether a device multiplies in bfloat16."""
-    kind = torch.device(device).type
+    kind = torch.device(device_name(device)).type
     if kind == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if kind != "cpu":

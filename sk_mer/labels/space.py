@@ -251,7 +251,7 @@ def label_recipes(words: Sequence[Any] | Mapping[Any, Any]) -> dict[Any, Any]:
             f"labels={words!r} is one string; expected a list of labels, as in [{words!r}]."
         )
     if isinstance(words, Mapping):
-        recipes = {name: _recipe(name, value) for name, value in words.items()}
+        recipes = {_plain(name): _recipe(name, value) for name, value in words.items()}
     else:
         pairs = [_named(item) for item in words]
         check_unique([name for name, _ in pairs])
@@ -268,7 +268,12 @@ def _named(item: Any) -> tuple[Any, Any]:
         raise ValueError(
             "A label was given as a bare vector; name it, as in {'awe': vector}."
         )
-    return item, (item,)
+    return _plain(item), (_plain(item),)
+
+
+def _plain(name: Any) -> Any:
+    """A label as Python's own value, so that messages show it as users write it."""
+    return name.item() if isinstance(name, np.generic) else name
 
 
 def _recipe(name: Any, value: Any) -> Any:
@@ -376,7 +381,7 @@ def recipes_of_codes(labels: Any, classes: Sequence[Any]) -> dict[int, Any] | No
 
 def quoted(names: Iterable[Any]) -> str:
     """Names for a sentence."""
-    return ", ".join(map(repr, names))
+    return ", ".join(repr(_plain(name)) for name in names)
 
 
 def unique(items: Iterable[Any]) -> list[Any]:

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
+from .._warn import warn_user
+
 # Steps read at a time where a whole modality is looked through, so that looking
 # through a memory map costs megabytes and not its size.
 _CHUNK_STEPS = 65_536
@@ -330,7 +332,16 @@ def as_numbers(name: str, array: NDArray[Any], dtype: Any = None) -> NDArray[Any
         dtype = np.float16 if array.dtype == np.float16 else np.float32
     if array.dtype == dtype and array.flags.c_contiguous:
         return array
-    with np.errstate(over="ignore"):  # an overflow becomes inf, which is reported later
+    try:
+        with np.errstate(over="raise"):
+            return np.ascontiguousarray(array, dtype=dtype)
+    except FloatingPointError:
+        kind, most = np.dtype(dtype), float(np.finfo(dtype).max)
+        warn_user(
+            f"Modality {name!r} holds values that are too large for {kind} (over "
+            f"{most:.2g}); they count as infinite."
+        )
+    with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, dtype=dtype)
 
 

@@ -18,6 +18,7 @@ from .._regular_files import refuse_special_file
 from .._warn import warn_user
 from ..continual.memory import EpisodicMemory
 from ..engine.build import prediction_net
+from ..engine.devices import device_name
 from ..engine.training import OWN_PARAMETERS, check_device, check_precision
 from ..labels.suggestions import is_keyed_vectors
 from .model_header import (
@@ -95,6 +96,7 @@ def _header(estimator: Any, writer: PlainWriter) -> dict[str, Any]:
         )
         params["label_vectors"] = {}
     if "net_params" in params:
+        params["device"] = str(params["device"])
         params["net_params"], left_out = plain_settings(params["net_params"])
         writer.notes += [_not_kept(name, "was not saved") for name in left_out]
     others = [
@@ -307,6 +309,6 @@ def _computes(device: str) -> bool:
     """Whether torch has a device here that holds numbers."""
     try:
         check_device(device)
-        return torch.zeros(1, device=device).item() == 0
+        return torch.zeros(1, device=device_name(device)).item() == 0
     except Exception:  # whatever the backends of other machines say
         return False
