@@ -42,6 +42,8 @@ def _converted(line: str, lines: Iterator[str]) -> Iterator[str]:
             line = next(lines, "")
         yield from ("", line)
     else:
+        if re.match(r" *([-*]|\d+\.) ", line):
+            yield ""  # which reST asks for around lists within lists
         while line.count("`") % 2:  # code that goes on in the next line
             line += " " + next(lines, "`").strip()
         yield _inline(line)

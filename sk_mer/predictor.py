@@ -247,9 +247,7 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
             return np.asarray(expit(logits) > self.thresholds_, dtype=int)
         return np.asarray(np.asarray(self.labels_)[logits.argmax(axis=1)])
 
-    def predict_proba(
-        self, X: Any, labels: Any = None, *, as_frame: bool = False
-    ) -> Any:
+    def predict_proba(self, X: Any, labels: Any = None, *, as_frame: bool = False) -> Any:
         """The probability of each emotion.
 
         Parameters

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
 
+import joblib
+import numpy as np
 import pytest
+import soundfile
 
-from .doc_pages import DOCS, run
+from sk_mer.engine.net import MultimodalNet
+
+from . import doc_names, systems
+from .doc_pages import DOCS, blocks, run
 
 PUBLIC = [
     "sk_mer",
@@ -21,7 +28,22 @@ PUBLIC = [
     "sk_mer.serving",
 ]
 # Pages that a reader can paste from top to bottom.
-RUN_AS_WRITTEN = ["comparison", "user_guide/corpora"]
+RUN_AS_WRITTEN = [
+    "comparison",
+    "install",
+    "quick_start",
+    "user_guide/corpora",
+    "user_guide/own_module",
+    "user_guide/probabilities",
+    "user_guide/systems",
+    "user_guide/video",
+    "user_guide/zero_shot_evaluation",
+]
+# Blocks of class needs-files: of files and machines that a test has not.
+NOT_RUN = {"index": 1, "user_guide/recordings": 2, "user_guide/scaling_out": 2}
+EVERY = [p.relative_to(DOCS).with_suffix("").as_posix() for p in DOCS.rglob("*.rst")]
+MADE = ("auto_examples", "generated", "_build", "sg_execution_times", "_templates")
+PAGES = sorted(page for page in EVERY if not page.startswith(MADE))
 
 
 @pytest.mark.parametrize("module", PUBLIC)
@@ -33,7 +55,109 @@ def test_every_public_name_is_on_the_api_page(module):
         assert known or name == "__version__", f"docs/api.rst lacks {module}.{name}"
 
 
-@pytest.mark.parametrize("page", RUN_AS_WRITTEN)
-def test_code_runs_as_written(page, tmp_path, monkeypatch):
+@pytest.fixture
+def in_folder(tmp_path, monkeypatch):
+    """A folder of the page's own, with the sound file of its example."""
+    soundfile.write(tmp_path / "talk.wav", np.sin(np.arange(48_000) / 10), 16_000)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("page", RUN_AS_WRITTEN)
+def test_code_runs_as_written(page, in_folder):
     run(DOCS / f"{page}.rst", {"__name__": "page"})
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p not in RUN_AS_WRITTEN])
+@pytest.mark.filterwarnings("ignore")
+def test_code_runs_with_names_given(page, in_folder, monkeypatch):
+    """The code of the other pages, on a few utterances and for one epoch."""
+    kinds = [block for block in blocks(DOCS / f"{page}.rst") if block.language == "python"]
+    left_out = sum("needs-files" in block.options for block in kinds)
+    assert left_out == NOT_RUN.get(page, 0)
+    if len(kinds) == left_out:
+        return
+    doc_names.one_epoch(MultimodalNet, monkeypatch)
+    with joblib.parallel_config("threading"):
+        run(DOCS / f"{page}.rst", doc_names.names())
+
+
+def part_of_docs(name):
+    """A module that the pages are built with."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+MARKDOWN = """## A `b`
+See [the site](https://a.b), `x`s and
+1. one `c,
+   d`:
+   - two
+
+```sh
+- `raw`
+```
+| k | v |
+|---|---|
+| `e` | f |
+"""
+REST = """A ``b``
+-------
+See `the site <https://a.b>`__, ``x``\\ s and
+
+1. one ``c, d``:
+
+   - two
+
+.. code-block:: sh
+
+   - `raw`
+
+.. list-table::
+   :widths: 30 70
+
+   * - k
+     - v
+   * - ``e``
+     - f
+"""
+
+
+def test_markdown_becomes_rest():
+    assert part_of_docs("markdown_pages").to_rest(MARKDOWN).strip() == REST.strip()
+
+
+def systems_table():
+    module = part_of_docs("systems_table")
+    return [dict(zip(module.HEADER, row)) for row in module.rows()]
+
+
+def answers_without(model, modality):
+    try:
+        model.predict(systems.X.drop(modality))
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("row", systems_table(), ids=lambda row: row["System"])
+def test_the_table_of_systems_says_what_they_do(row):
+    name = row["System"].split(".")[-1].rstrip("`")
+    model = systems.fitted(name)
+    lacking = {m for m in systems.X.modalities if not answers_without(model, m)}
+    needed = {"any modality": set(), "all": {"text", "audio", "vision"}}
+    assert lacking == needed.get(row["Predicts from"], {row["Predicts from"]})
+    if row["Unseen labels"] == "yes":
+        assert (
+            systems.make(name)
+            .fit(systems.X, systems.LABELS)
+            .set_labels(systems.DATA.unseen)
+        )
+    else:
+        with pytest.raises(ValueError, match="never seen"):
+            model.set_labels(["unheard"])
+    assert (row["ONNX"] == "yes") == hasattr(model, "export_onnx")
+    assert (row["Numbers"] == "yes") == (
+        name.replace("Classifier", "Regressor") in systems.ALL
+    )
