@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from .systems import (
     EVERY,
     EVERY_CLASSIFIER,
     LABELS,
+    NUMBERS,
     STEPS,
     X,
     answers,
@@ -115,34 +117,51 @@ WEIGHTS = pytest.mark.parametrize(
 )
 
 
+@lru_cache
+def unweighted(name, form):
+    y = column_of(name) if form == "classes" else targets(name)
+    return answers(plain(name).fit(X, y))
+
+
+def column_of(name):
+    return pd.Series(CLASSES) if name in CLASSIFIERS else NUMBERS["arousal"]
+
+
 @EVERY
 @WEIGHTS
 @pytest.mark.parametrize("form", ["columns", "classes"])
 def test_weights_of_rows(name, weights, rows, form):
-    y = targets(name)
-    if form == "classes":
-        y = pd.Series(CLASSES) if name in CLASSIFIERS else y["arousal"]
+    y = column_of(name) if form == "classes" else targets(name)
     found = answers(plain(name).fit(X, y, sample_weight=weights))
     close(found, answers(plain(name).fit(X[rows], y.iloc[rows])))
-    assert np.abs(found - answers(plain(name).fit(X, y))).max() > 1e-3
+    assert np.abs(found - unweighted(name, form)).max() > 1e-3
+
+
+@lru_cache
+def before_a_task(name, continual):
+    model = plain(name, continual=continual, memory_strength=0.5)
+    return model.fit(X, 1 - LABELS)
+
+
+def after_a_task(name, continual, rows, weights=None):
+    model = copy.deepcopy(before_a_task(name, continual))
+    model.memory_ = getattr(before_a_task(name, continual), "memory_", None)
+    model.partial_fit(X[rows], LABELS.iloc[rows], sample_weight=weights)
+    return answers(model)
+
+
+@lru_cache
+def after_an_unweighted_task(name, continual):
+    return after_a_task(name, continual, ROWS)
 
 
 @EVERY_CLASSIFIER
 @WEIGHTS
 @pytest.mark.parametrize("continual", ["gem", "joint", "finetune"])
 def test_weights_of_rows_of_a_task(name, weights, rows, continual):
-    y = LABELS
-    first = plain(name, continual=continual, memory_strength=0.5).fit(X, 1 - y)
-
-    def after(rows, weights=None):
-        model = copy.deepcopy(first)
-        model.memory_ = copy.deepcopy(getattr(first, "memory_", None))
-        model.partial_fit(X[rows], y.iloc[rows], sample_weight=weights)
-        return answers(model)
-
-    found = after(ROWS, weights)
-    close(found, after(rows), rtol=1e-3, atol=1e-4)
-    assert np.abs(found - after(ROWS)).max() > 1e-3
+    found = after_a_task(name, continual, ROWS, weights)
+    close(found, after_a_task(name, continual, rows), rtol=1e-3, atol=1e-4)
+    assert np.abs(found - after_an_unweighted_task(name, continual)).max() > 1e-3
 
 
 @EVERY_CLASSIFIER
