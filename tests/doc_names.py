@@ -66,6 +66,7 @@ def names():
         "y_new": y,
         "y_test": y[:30],
         "y_val": y[30:],
+        "y_all": y[:30].assign(surprised=data.y["excited"]),
         "y_of_five": y.drop(columns="surprise"),
     }
 

@@ -140,7 +140,7 @@ def nested(depth, value=0):
         (params(modalities=[]), r"modalities is \[\], expected names"),
         (
             params(modalities=mapping(text="a")),
-            r"modalities of 'text' is 'a', expected a whol",
+            r"The form of a matrix has 'a' for 'text'",
         ),
         (
             params(modalities=mapping(text=0)),
