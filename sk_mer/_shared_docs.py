@@ -60,6 +60,12 @@ validation_fraction : float or None, default=0.1
     is given. Copies of an utterance stay together. None or 0: no early stopping.
 handle_nonfinite : {"error", "zero"}, default="error"
     Refuse NaN and infinite values in `X`, or read them as 0.
+on_empty : {"prior", "nan", "skip", "error"}, default="prior"
+    What to do with utterances without a step in any modality, such as a comment without
+    a known word. ``fit`` leaves them out, with a warning, unless this is ``"error"``.
+    Answers for them are the shares of the labels (the means of the numbers) among the
+    training rows, with a warning; NaN, where ``predict`` says no label, or the most
+    frequent class; or ``"skip"``: there are none, so that answers have fewer rows than X.
 device : str or torch.device, default="cpu"
     Where torch computes; ``"auto"`` takes a GPU where there is one.
 precision : {"fp32", "bf16"}, default="fp32"
@@ -109,6 +115,8 @@ n_steps_ : dict of str to int
     Steps of the longest utterance of ``fit`` in each.
 n_nonfinite_ : dict of str to int
     NaN and infinite values met in ``fit``, by modality.
+n_empty_ : int
+    Utterances without any step, which were left out of training and validation.
 history_ : list of dict
     Losses of each epoch, and the validation weighted accuracy of classifiers.
 n_iter_ : int

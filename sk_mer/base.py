@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, TypeVar
 
@@ -58,6 +59,7 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
         "validation_fraction": [Interval(Real, 0, 1, closed="left"), None],
         "handle_nonfinite": [StrOptions({"error", "zero"})],
+        "on_empty": [StrOptions({"error", "prior", "nan", "skip"})],
         "device": [str, torch.device],
         "precision": [StrOptions({"fp32", "bf16"})],
         "random_state": ["random_state"],
@@ -140,7 +142,11 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         """What training is to read, and its groups; `check` makes targets of `y`."""
         given = {"y": y, "groups": groups, "sample_weight": sample_weight}
         refuse_other_order({"X": X, **given})
-        data = self._checked(X, reset=True)
+        data, empty = self._training_rows(X, reset=True)
+        n_empty = 0 if empty is None else int(empty.sum())
+        if empty is not None:
+            check(y, len(empty))
+            y, groups, sample_weight = _without(empty, y, groups, sample_weight)
         groups = data.groups if groups is None else np.asarray(groups)
         if groups is not None and groups.shape != (len(data),):
             raise ValueError(f"groups has shape {groups.shape}; expected ({len(data)},).")
@@ -152,7 +158,7 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
             if len(rows) < len(data):
                 data, weights, y = data[rows], weights[rows], _safe_indexing(y, rows)
                 groups = None if groups is None else groups[rows]
-        examples = Examples(data, check(y, len(data)), weights)
+        examples = Examples(data, check(y, len(data)), weights, n_empty)
         told: NDArray[np.bool_] = np.asarray(examples.targets.known.any(axis=1))
         if told.all() or self._reads_unlabeled:
             return examples, groups
@@ -162,6 +168,23 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         )
         rows = np.flatnonzero(told)
         return examples.take(rows), None if groups is None else groups[rows]
+
+    def _training_rows(
+        self, X: Any, **how: Any
+    ) -> tuple[MultimodalArray, NDArray[np.bool_] | None]:
+        """X without utterances that have no step, and which they are; says so."""
+        data, empty = self._checked_with_steps(X, **how)
+        if data is None:
+            raise ValueError(
+                "No utterance has a step in any modality; give some that can be learned "
+                "from."
+            )
+        if empty is not None:
+            warn_user(
+                f"{int(empty.sum())} of {len(empty)} utterances have no step in any "
+                "modality and are left out; n_empty_ counts them."
+            )
+        return data, empty
 
     def _split(
         self,
@@ -174,7 +197,8 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         """Training rows, and validation rows or None."""
         given = self._given_validation(examples, X_val, y_val)
         if given is not None:
-            return examples, given
+            n_empty = examples.n_empty + given.n_empty
+            return replace(examples, n_empty=n_empty), given
         if not self.validation_fraction:
             return examples, None
         told = examples.targets.known.any(axis=1)
@@ -206,8 +230,11 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         if X_val is None:
             return None
         refuse_other_order({"X_val": X_val, "y_val": y_val})
-        data = self._checked(X_val, reset=False, beside=examples.X)
-        valid = Examples(data, examples.targets.encode(y_val, len(data)))
+        data, empty = self._training_rows(X_val, reset=False, beside=examples.X)
+        count = len(data) if empty is None else len(empty)
+        targets = examples.targets.encode(y_val, count)
+        targets = targets if empty is None else targets.take(np.flatnonzero(~empty))
+        valid = Examples(data, targets, n_empty=count - len(data))
         told = np.flatnonzero(valid.targets.known.any(axis=1))
         if not len(told):
             raise ValueError("y_val tells about no label; give rows that do.")
@@ -252,8 +279,11 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         """Rows as they are evaluated: by length, groups whole where they must be."""
         return rows_by_length(X, self._batch_groups(X))
 
-    def _keep_training(self, net: Any, history: Any, data: MultimodalArray) -> None:
+    def _keep_training(
+        self, net: Any, history: Any, data: MultimodalArray, n_empty: int = 0
+    ) -> None:
         """Take over what was trained, and what is known of its data."""
+        self.n_empty_ = n_empty
         self.net_ = net
         self.history_ = self._kept_history(whole_epochs(history))
         self.n_iter_ = len(self.history_)
@@ -275,6 +305,14 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         self, X: MultimodalArray, names: tuple[Any, ...], vectors: Any = None
     ) -> ModuleSpec:
         return ModuleSpec(dict(X.n_features), longest_steps(X), names, vectors)
+
+
+def _without(empty: NDArray[np.bool_], y: Any, *others: Any) -> tuple[Any, ...]:
+    """What belongs to the other rows, of a length that has been checked or will be."""
+    kept, n = np.flatnonzero(~empty), len(empty)
+    arrays = [None if given is None else np.asarray(given) for given in others]
+    cut = [a[kept] if a is not None and a.shape[:1] == (n,) else a for a in arrays]
+    return _safe_indexing(y, kept), *cut
 
 
 def longest_steps(X: MultimodalArray) -> dict[str, int]:

@@ -197,12 +197,13 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
                 self._score(valid, thresholds),
                 ranks=not isinstance(self.class_weight, Mapping),
             )
-        self._keep_training(net, history, data)
+        self._keep_training(net, history, data, train.n_empty)
         self.multilabel_ = targets.multilabel
         self._has_vectors = space.vectors is not None
         self._seen_names = space.names
         self._seen_rows = module.label_rows()  # type: ignore[operator]
         self._seen_thresholds = self._tuned(valid, thresholds)
+        self._seen_shares = examples.shares
         self._speak_of(space.names, self._seen_rows)
         self._start_memory(train, rng)
         return self

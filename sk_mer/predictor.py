@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, softmax
+from scipy.special import expit, logit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted, column_or_1d
@@ -27,12 +27,14 @@ from .model_selection import thresholds_after_fit
 from .multimodal.array import MultimodalArray
 from .padding import rows_by_length
 from .validation import (
+    EmptyRowsError,
     check_aligned,
     check_fitted_modalities,
     check_multimodal,
     check_no_empty_rows,
     check_present,
     modalities_as_in,
+    take_rows,
 )
 
 __all__ = ["EmotionPredictor", "MultimodalPredictor"]
@@ -49,6 +51,7 @@ class MultimodalPredictor(BaseEstimator, metaclass=ABCMeta):
     # Parameters; those with a value are not parameters of every system.
     modalities: Any
     handle_nonfinite: str
+    on_empty: str
     padding: str = "mask"
     missing: str = "error"
 
@@ -107,14 +110,31 @@ class MultimodalPredictor(BaseEstimator, metaclass=ABCMeta):
         required = self._required(list(known), fitting=fitting)
         if self.padding == "mask":
             data = data.trim_padding(keep_empty=[name for name in required if name in data])
+        check_no_empty_rows(data)
         if self.missing == "zeros":
             data = self._with_zeros(data, {name: known[name] for name in required})
         can_fill = "missing" in self._get_param_names()
         check_present(data, required, type(self).__name__, can_fill)
         if self._needs_aligned:
             check_aligned(data, type(self).__name__)
-        check_no_empty_rows(data)
         return data
+
+    def _checked_with_steps(
+        self, X: Any, **how: Any
+    ) -> tuple[MultimodalArray | None, NDArray[np.bool_] | None]:
+        """X without the utterances that have no step, and a mask of these (None: none).
+
+        There is no container where none has any.
+        """
+        try:
+            return self._checked(X, **how), None
+        except EmptyRowsError as error:
+            if self.on_empty == "error":
+                raise
+            empty = error.rows
+        if empty.all():
+            return None, empty
+        return self._checked(take_rows(X, np.flatnonzero(~empty)), **how), empty
 
     def _fitting_modalities(self, X: MultimodalArray, *, fitting: bool) -> MultimodalArray:
         """The modalities of ``fit``, in their order; refuses others and other sizes."""
@@ -153,7 +173,35 @@ class MultimodalPredictor(BaseEstimator, metaclass=ABCMeta):
     def _outputs(self, X: Any) -> NDArray[np.float32]:
         """Outputs of utterances as given."""
         self._check_fitted()
-        return self._run(self._checked(X, reset=False))
+        data, empty = self._checked_with_steps(X, reset=False)
+        if data is not None and empty is None:
+            return self._run(data)
+        prior = self._prior_outputs()
+        found = np.empty((0, len(prior)), np.float32) if data is None else self._run(data)
+        if empty is None or self.on_empty == "skip":
+            return found
+        outputs = np.full((len(empty), len(prior)), np.nan, dtype=np.float32)
+        outputs[~empty] = found
+        if self.on_empty == "prior":
+            warn_user(
+                f"{int(empty.sum())} of {len(empty)} utterances have no step in any "
+                "modality; they are answered with what is most common in the training "
+                "rows (on_empty='prior')."
+            )
+            outputs[empty] = prior
+        return outputs
+
+    @abstractmethod
+    def _prior_outputs(self) -> NDArray[np.float64]:
+        """Outputs for an utterance of which nothing is known."""
+
+    def _answered(self, X: Any, *rows: Any) -> list[Any]:
+        """What belongs to the utterances that are answered: not all, to skip some."""
+        if self.on_empty != "skip":
+            return list(rows)
+        _, empty = self._checked_with_steps(X, reset=False)
+        kept = slice(None) if empty is None else np.flatnonzero(~empty)
+        return [None if part is None else np.asarray(part)[kept] for part in rows]
 
     def _run(self, X: MultimodalArray) -> NDArray[np.float32]:
         """Logits of checked utterances, computed from the shortest to the longest."""
@@ -197,6 +245,7 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
     _seen_names: tuple[Any, ...]
     _seen_rows: NDArray[Any]
     _seen_thresholds: NDArray[np.float64]
+    _seen_shares: NDArray[np.float64]
     _rows: NDArray[Any]
 
     @abstractmethod
@@ -209,6 +258,16 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
             f"{type(self).__name__} has never seen {quoted(recipes)} and cannot score "
             "a label that it was not fitted on; use MTEClassifier for zero-shot."
         )
+
+    def _prior_outputs(self) -> NDArray[np.float64]:
+        return self._log_shares(self._seen_names if self._labels_interact else self.labels_)
+
+    def _log_shares(self, names: Sequence[Any]) -> NDArray[np.float64]:
+        """Logits that give each label its share; one that is unseen, the mean share."""
+        known = dict(zip(self._seen_names, self._seen_shares.tolist(), strict=True))
+        mean = float(self._seen_shares.mean())
+        shares = np.array([known.get(name, mean) for name in names])
+        return np.asarray(logit(shares) if self.multilabel_ else np.log(shares))
 
     def _logits(self, X: Any) -> NDArray[np.float32]:
         logits = self._outputs(X)
@@ -245,6 +304,7 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
         logits = self._logits(X)
         if self.multilabel_:
             return np.asarray(expit(logits) > self.thresholds_, dtype=int)
+        logits = np.where(np.isnan(logits), self._log_shares(self.labels_), logits)
         return np.asarray(np.asarray(self.labels_)[logits.argmax(axis=1)])
 
     def predict_proba(self, X: Any, labels: Any = None, *, as_frame: bool = False) -> Any:
@@ -369,6 +429,7 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
         else:
             truth = column_or_1d(y, warn=True)
         weights = checked_weights(sample_weight, truth)
+        truth, weights = self._answered(X, truth, weights)
         return float(accuracy_score(truth, self.predict(X), sample_weight=weights))
 
     def set_labels(self: Self, labels: Sequence[Any] | Mapping[Any, Any]) -> Self:

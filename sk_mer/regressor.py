@@ -123,7 +123,7 @@ class BaseMultimodalRegressor(RegressorMixin, BaseMultimodalEstimator):  # type:
             module = self._make_module(self._spec(data, names))
             windows = self._windows(data)
             net, history = self._train(module, criterion, train, valid, windows, seed)
-        self._keep_training(net, history, data)
+        self._keep_training(net, history, data, train.n_empty)
         self.targets_ = list(names)
         self.target_mean_, self.target_scale_ = mean, scale
         self._one_column = np.asarray(y).ndim == 1
@@ -182,7 +182,11 @@ class BaseMultimodalRegressor(RegressorMixin, BaseMultimodalEstimator):  # type:
         check_is_fitted(self)
         refuse_other_order({"X": X, "y": y, "sample_weight": sample_weight})
         truth = y if np.ndim(y) == 1 else align_to_model(y, self)
+        truth, sample_weight = self._answered(X, truth, sample_weight)
         return float(r2_score(truth, self.predict(X), sample_weight=sample_weight))
+
+    def _prior_outputs(self) -> NDArray[np.float64]:
+        return np.zeros(len(self.targets_))  # the means, before they are put back
 
     def _described_module(self) -> nn.Module:
         names = tuple(self.targets_)
@@ -209,4 +213,4 @@ def _standardised(
 ) -> Examples:
     encoded = ((examples.targets.encoded - mean) / scale).astype(np.float32)
     targets = Targets(examples.targets.names, encoded, numbers=True)
-    return Examples(examples.X, targets, examples.weights)
+    return Examples(examples.X, targets, examples.weights, examples.n_empty)

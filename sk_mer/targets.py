@@ -109,11 +109,21 @@ class Examples:
         Of each.
     weights : ndarray of shape (n,) or None
         Of each; None where all count alike.
+    n_empty : int, default=0
+        Utterances that were given and had no step, so that they are not here.
     """
 
     X: MultimodalArray
     targets: Targets
     weights: NDArray[np.float64] | None = None
+    n_empty: int = 0
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """Of each label among the rows that tell about it; never quite 0 or 1."""
+        rows = np.ones(len(self)) if self.weights is None else self.weights
+        known = np.maximum(rows @ self.targets.known, np.finfo(float).tiny)
+        return np.clip(rows @ self.targets.indicators / known, 1e-6, 1 - 1e-6)
 
     def __len__(self) -> int:
         return len(self.X)
@@ -121,7 +131,7 @@ class Examples:
     def take(self, rows: NDArray[np.intp]) -> Examples:
         """Some of them."""
         weights = None if self.weights is None else self.weights[rows]
-        return Examples(self.X[rows], self.targets.take(rows), weights)
+        return Examples(self.X[rows], self.targets.take(rows), weights, self.n_empty)
 
 
 def to_indicators(encoded: NDArray[Any], n_labels: int) -> NDArray[np.bool_]:

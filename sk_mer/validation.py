@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import validate_data
 
 from .labels.space import quoted
@@ -146,14 +147,40 @@ def _refuse_nonfinite(X: MultimodalArray) -> None:
             )
 
 
+class EmptyRowsError(ValueError):
+    """Utterances that have no step in any modality.
+
+    Parameters
+    ----------
+    message : str
+        For a user who did not ask for anything else.
+    rows : ndarray of bool, shape (n,)
+        Which they are.
+    """
+
+    def __init__(self, message: str, rows: NDArray[np.bool_]) -> None:
+        super().__init__(message)
+        self.rows = rows
+
+
 def check_no_empty_rows(X: MultimodalArray) -> None:
     """Refuse utterances that have no step in any modality."""
     steps = np.sum([X.lengths(name) for name in X.modalities], axis=0)
-    refuse_rows(
-        np.flatnonzero(steps == 0),
-        f"no steps in any of the modalities {list(X.modalities)}",
-        "leave these utterances out",
-    )
+    try:
+        refuse_rows(
+            np.flatnonzero(steps == 0),
+            f"no steps in any of the modalities {list(X.modalities)}",
+            "leave these utterances out, or set on_empty='prior'",
+        )
+    except ValueError as error:
+        raise EmptyRowsError(str(error), np.asarray(steps == 0)) from None
+
+
+def take_rows(X: Any, rows: NDArray[np.intp]) -> Any:
+    """Some utterances of X in any accepted form."""
+    if is_container(X) and not isinstance(X, MultimodalArray):
+        X = MultimodalArray(X)
+    return _safe_indexing(X, rows)
 
 
 def refuse_rows(rows: NDArray[Any], fault: str, remedy: str) -> None:

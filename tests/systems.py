@@ -125,6 +125,13 @@ def without(modality, *rows, X=X):
     return MultimodalArray(given)
 
 
+def with_holes(*rows, X=X):
+    """The same utterances, of which some have no step in any modality."""
+    for modality in X.modalities:
+        X = without(modality, *rows, X=X)
+    return X
+
+
 def batch_of(model, rows):
     """A batch of some rows as a network is given it, and their targets."""
     y = targets(type(model).__name__).to_numpy(np.float32)[rows]

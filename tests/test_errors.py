@@ -34,7 +34,10 @@ def no_training(monkeypatch, request):
 def trained():
     X = MultimodalArray(text=np.eye(N), audio=np.eye(N, 5))
     y = pd.DataFrame({"happy": [0, 1] * 6, "sad": [1, 1, 0] * 4})
-    return MTEClassifier(label_vectors=VECTORS, hidden_sizes=(2, 3, 3), **SMALL).fit(X, y)
+    settings = {**SMALL, "on_empty": "error"}
+    return MTEClassifier(label_vectors=VECTORS, hidden_sizes=(2, 3, 3), **settings).fit(
+        X, y
+    )
 
 
 def good():
@@ -75,7 +78,7 @@ X_CASES = {
 def test_bad_utterances(case):
     X, message = X_CASES[case]
     with pytest.raises(ValueError, match=message) as error:
-        MTEClassifier().fit(X, good()[1])
+        MTEClassifier(on_empty="error").fit(X, good()[1])
     one_sentence(error)
 
 

@@ -30,6 +30,7 @@ from .systems import (
     make,
     parameters,
     targets,
+    with_holes,
     without,
 )
 
@@ -141,6 +142,28 @@ def handle_nonfinite(name):
     assert model.n_nonfinite_["audio"] == 1
 
 
+def on_empty(name):
+    """Of two utterances without any step; test_empty_utterances says more."""
+    holes = with_holes(2, 5)
+    before = answers(fitted(name), X)
+    with pytest.warns(UserWarning, match=r"2 of 96 utterances have no step .* left out"):
+        model = make(name, on_empty="nan").fit(holes, targets(name))
+    assert model.n_empty_ == 2
+    with pytest.raises(ValueError, match=r"Row\(s\) 2, 5 have no steps"):
+        make(name, on_empty="error").fit(holes, targets(name))
+    found = answers(model.set_params(on_empty="nan"), holes)
+    assert np.isnan(found).all(axis=1).nonzero()[0].tolist() == [2, 5]
+    model.set_params(on_empty="prior")
+    with pytest.warns(UserWarning, match="2 of 96 utterances have no step in any"):
+        filled = answers(model, holes)
+    assert np.isfinite(filled).all()
+    model.set_params(on_empty="skip")
+    rest = np.delete(np.arange(96), [2, 5])
+    for answer in (answers(model, holes), filled[rest], found[rest]):
+        np.testing.assert_allclose(answer, answers(model, X[rest]), rtol=1e-5, atol=1e-6)
+    assert answers(model, holes[[2, 5]]).shape == (0, before.shape[1])
+
+
 def device(name):
     with pytest.raises(ValueError, match=r"^device='cuda:99' was asked for"):
         make(name, device="cuda:99").fit(X, targets(name))
@@ -218,7 +241,7 @@ ELSEWHERE = {
     function.__name__: function
     for function in (
         labels, missing, threshold, class_weight, patience, validation_fraction,
-        handle_nonfinite, device, precision, continual, memory_size, memory_strength,
+        handle_nonfinite, on_empty, device, precision, continual, memory_size, memory_strength,
         store_memory, verbose, unseen_labels, fusion_at_predict,
     )
 }  # fmt: skip
@@ -259,7 +282,8 @@ def test_no_parameter_is_ignored(name, parameter):
 
 SHARED = {
     "modalities", "padding", "lr", "batch_size", "max_epochs", "patience", "clip_norm",
-    "validation_fraction", "handle_nonfinite", "device", "precision", "random_state",
+    "validation_fraction", "handle_nonfinite", "on_empty", "device", "precision",
+    "random_state",
     "verbose", "net_params",
 }  # fmt: skip
 OF_CLASSIFIERS = {

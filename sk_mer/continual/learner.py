@@ -32,6 +32,7 @@ class Learner(NetSettings, Protocol):
     multilabel_: bool
     history_: list[dict[str, Any]]
     n_iter_: int
+    n_empty_: int
     memory_: EpisodicMemory
     continual_report_: list[dict[str, Any]]
 
@@ -40,14 +41,15 @@ class Learner(NetSettings, Protocol):
     _seen_names: tuple[Any, ...]
     _seen_rows: NDArray[np.float32]
     _seen_thresholds: NDArray[np.float64]
+    _seen_shares: NDArray[np.float64]
 
     @property
     def _reads_unlabeled(self) -> bool: ...
 
     # Checks, which raise before any work is done.
-    def _checked(
-        self, X: Any, *, reset: bool, beside: Any = None, fitting: bool = False
-    ) -> MultimodalArray: ...
+    def _training_rows(
+        self, X: Any, **how: Any
+    ) -> tuple[MultimodalArray, NDArray[np.bool_] | None]: ...
     def _check_names(self, labels: Sequence[Any]) -> None: ...
     def _check_label_weights(self, targets: Targets) -> None: ...
     def _given_validation(

@@ -113,11 +113,12 @@ class IncrementalMixin:
             given = {"sample_weight": sample_weight, "X_val": X_val, "y_val": y_val}
             return self._fit(X, y, labels, **given)  # type: ignore[attr-defined, no-any-return]
         refuse_other_order({"X": X, "y": y, "sample_weight": sample_weight})
-        data = estimator._checked(X, reset=False, fitting=True)
-        task = Task(estimator, y, labels, classes, len(data))
+        data, empty = estimator._training_rows(X, reset=False, fitting=True)
+        n_rows = len(data) if empty is None else len(empty)
+        task = Task(estimator, y, labels, classes, n_rows)
         estimator._check_names(task.names)
         estimator._check_label_weights(task.targets)
-        part = _counted(estimator, Examples(data, task.targets), sample_weight)
+        part = _counted(estimator, data, task, empty, sample_weight)
         named = task.names if labels is None else labels
         spoken = estimator._spoken(label_recipes(named))
         with told_with("labels={}", spoken, whole=True):
@@ -145,6 +146,10 @@ class IncrementalMixin:
         if estimator.continual != "finetune":
             _remember(estimator, memory, part, rng)
         _learned(estimator, task, net, history, thresholds)
+        n_known = len(estimator._seen_shares)
+        new = part.shares[n_known:]
+        estimator._seen_shares = np.concatenate([estimator._seen_shares, new])
+        estimator.n_empty_ += part.n_empty + (0 if valid is None else valid.n_empty)
         estimator.continual_report_.append(
             _report(task, before, after, step, valid is not None)
         )
@@ -174,13 +179,23 @@ class IncrementalMixin:
         return rows.astype(np.float32)
 
 
-def _counted(estimator: Learner, examples: Examples, sample_weight: Any) -> Examples:
-    """Those that count and can be learned from, with their weights."""
+def _counted(
+    estimator: Learner,
+    data: MultimodalArray,
+    task: Task,
+    empty: NDArray[np.bool_] | None,
+    sample_weight: Any,
+) -> Examples:
+    """Rows that count and can be learned from, with their weights."""
+    known = task.targets.known
+    kept = np.arange(len(known)) if empty is None else np.flatnonzero(~empty)
+    weights = checked_weights(sample_weight, known)
+    weights = None if weights is None else weights[kept]
+    n_empty = len(known) - len(kept)
+    examples = Examples(data, task.targets.take(kept), weights, n_empty)
     counted = examples.targets.known.any(axis=1) | estimator._reads_unlabeled
-    if sample_weight is not None:
-        weights = checked_weights(sample_weight, examples.X)
-        examples = Examples(examples.X, examples.targets, weights)
-        counted &= np.asarray(weights) > 0
+    if weights is not None:
+        counted &= weights > 0
     if not counted.any():
         raise ValueError("No row of y that counts tells about a label; give one that does.")
     return examples if counted.all() else examples.take(np.flatnonzero(counted))

@@ -165,6 +165,7 @@ class EFLSTMClassifier(BaseMultimodalClassifier):
         clip_norm: float | None = 1.0,
         validation_fraction: float | None = 0.1,
         handle_nonfinite: str = "error",
+        on_empty: str = "prior",
         device: str = "cpu",
         precision: str = "fp32",
         continual: str = "gem",
@@ -194,6 +195,7 @@ class EFLSTMClassifier(BaseMultimodalClassifier):
         self.clip_norm = clip_norm
         self.validation_fraction = validation_fraction
         self.handle_nonfinite = handle_nonfinite
+        self.on_empty = on_empty
         self.device = device
         self.precision = precision
         self.continual = continual
@@ -281,6 +283,7 @@ class EFLSTMRegressor(BaseMultimodalRegressor):
         clip_norm: float | None = 1.0,
         validation_fraction: float | None = 0.1,
         handle_nonfinite: str = "error",
+        on_empty: str = "prior",
         device: str = "cpu",
         precision: str = "fp32",
         random_state: Any = None,
@@ -302,6 +305,7 @@ class EFLSTMRegressor(BaseMultimodalRegressor):
         self.clip_norm = clip_norm
         self.validation_fraction = validation_fraction
         self.handle_nonfinite = handle_nonfinite
+        self.on_empty = on_empty
         self.device = device
         self.precision = precision
         self.random_state = random_state

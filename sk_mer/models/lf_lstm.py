@@ -168,6 +168,7 @@ class LFLSTMClassifier(BaseMultimodalClassifier):
         clip_norm: float | None = 1.0,
         validation_fraction: float | None = 0.1,
         handle_nonfinite: str = "error",
+        on_empty: str = "prior",
         device: str = "cpu",
         precision: str = "fp32",
         continual: str = "gem",
@@ -197,6 +198,7 @@ class LFLSTMClassifier(BaseMultimodalClassifier):
         self.clip_norm = clip_norm
         self.validation_fraction = validation_fraction
         self.handle_nonfinite = handle_nonfinite
+        self.on_empty = on_empty
         self.device = device
         self.precision = precision
         self.continual = continual
@@ -282,6 +284,7 @@ class LFLSTMRegressor(BaseMultimodalRegressor):
         clip_norm: float | None = 1.0,
         validation_fraction: float | None = 0.1,
         handle_nonfinite: str = "error",
+        on_empty: str = "prior",
         device: str = "cpu",
         precision: str = "fp32",
         random_state: Any = None,
@@ -303,6 +306,7 @@ class LFLSTMRegressor(BaseMultimodalRegressor):
         self.clip_norm = clip_norm
         self.validation_fraction = validation_fraction
         self.handle_nonfinite = handle_nonfinite
+        self.on_empty = on_empty
         self.device = device
         self.precision = precision
         self.random_state = random_state

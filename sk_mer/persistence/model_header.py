@@ -51,6 +51,7 @@ _OF_ALL = (
     "feature_names_in_",
     "history_",
     "modalities_",
+    "n_empty_",
     "n_features_",
     "n_features_in_",
     "n_iter_",
@@ -68,6 +69,7 @@ _OF_CLASSIFIERS = (
     "_rows",
     "_seen_names",
     "_seen_rows",
+    "_seen_shares",
     "_seen_thresholds",
 )
 _OF_REGRESSORS = ("target_mean_", "target_scale_", "targets_", "_one_column")
@@ -268,6 +270,10 @@ def _check_labels(fitted: Mapping[str, Any], dtype: Any) -> None:
     for name, count in (("thresholds_", len(in_use)), ("_seen_thresholds", len(seen))):
         fits = _is_array(fitted[name], "f", 1) and len(fitted[name]) == count
         expect(fits, name, fitted[name], f"{count} numbers")
+    shares = fitted["_seen_shares"]
+    fits = _is_array(shares, "f", 1) and len(shares) == len(seen)
+    fits = fits and bool(((shares > 0) & (shares < 1)).all())
+    expect(fits, "_seen_shares", shares, f"{len(seen)} numbers between 0 and 1")
     classes = fitted["classes_"]
     check_flag(fitted["multilabel_"], "multilabel_")
     fits = isinstance(classes, np.ndarray) and classes.ndim == 1
@@ -289,6 +295,7 @@ def _is_array(value: Any, kind: str, ndim: int) -> bool:
 def _check_records(fitted: Mapping[str, Any]) -> None:
     """What was written down of each epoch and of each task."""
     check_count(fitted["n_iter_"], "n_iter_")
+    check_count(fitted["n_empty_"], "n_empty_")
     for name in ("history_", "continual_report_"):
         records = fitted.get(name, [])
         expect(isinstance(records, list), name, records, "a list")

@@ -99,7 +99,9 @@ def description_of(estimator: Any, scaler: Any = None) -> dict[str, Any]:
         "n_features": estimator.n_features_,
         "n_steps": estimator._n_steps,
         "padding": estimator.padding,
+        "seen_shares": estimator._seen_shares.tolist(),
         "handle_nonfinite": estimator.handle_nonfinite,
+        "on_empty": estimator.on_empty,
         "missing": estimator.missing,
         "required": list(estimator._required(estimator.modalities_, fitting=False)),
         "needs_aligned": estimator._needs_aligned,
@@ -167,13 +169,15 @@ def _checked_description(about: Any) -> dict[str, Any]:
     keys = {"labels", "rows", "thresholds", "seen_labels", "seen_rows", "seen_thresholds"}
     keys |= {"threshold_of_others", "multilabel", "n_features", "n_steps", "padding"}
     keys |= {"handle_nonfinite", "missing", "required", "needs_aligned", "class"}
-    keys |= {"version", "speaks_of_words", "in_place_of_nonfinite"}
+    keys |= {"version", "speaks_of_words", "in_place_of_nonfinite", "on_empty"}
+    keys |= {"seen_shares"}
     missing = sorted(keys - set(about))
     expect(not missing, "what its description lacks", missing, "nothing")
     expect(isinstance(about["class"], str), "class", about["class"], "a name")
     for name in ("multilabel", "needs_aligned", "speaks_of_words"):
         check_flag(about[name], name)
     check_option(about["handle_nonfinite"], "handle_nonfinite", ("error", "zero"))
+    check_option(about["on_empty"], "on_empty", ("error", "prior", "nan", "skip"))
     check_option(about["missing"], "missing", ("error", "zeros"))
     modalities = list(check_counts(about["n_features"], "n_features", 1))
     required = about["required"]
@@ -204,7 +208,11 @@ def _tables(about: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         found[rows] = check_numbers(about[rows], rows, shape, np.float32)
         found[thresholds] = check_numbers(about[thresholds], thresholds, (len(labels),))
         width = found[rows].shape[1]
-    return found
+    n_seen = len(found["seen_rows"])
+    shares = check_numbers(about["seen_shares"], "seen_shares", (n_seen,))
+    fits = bool(((shares > 0) & (shares < 1)).all())
+    expect(fits, "seen_shares", about["seen_shares"], "numbers between 0 and 1")
+    return {**found, "seen_shares": shares}
 
 
 def _check_others(threshold: Any) -> None:

@@ -124,6 +124,7 @@ class OnnxEmotionPredictor(EmotionPredictor):
         self._in_place_of_nonfinite = about["in_place_of_nonfinite"]
         zeros = bool(self._in_place_of_nonfinite)
         self.handle_nonfinite = "zero" if zeros else about["handle_nonfinite"]
+        self.on_empty = about["on_empty"]
         others = about["threshold_of_others"]
         self.threshold = dict(others) if isinstance(others, list) else others
         self.multilabel_ = about["multilabel"]
@@ -138,6 +139,7 @@ class OnnxEmotionPredictor(EmotionPredictor):
         self._seen_names = tuple(about["seen_labels"])
         self._seen_rows = about["seen_rows"]
         self._seen_thresholds = about["seen_thresholds"]
+        self._seen_shares = about["seen_shares"]
         self._speak_of(tuple(about["labels"]), about["rows"])
         self.thresholds_ = about["thresholds"]
 

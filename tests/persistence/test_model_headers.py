@@ -260,6 +260,7 @@ def nested(depth, value=0):
         ),
         (attributes(_has_vectors=None), r"_has_vectors is None, expected true or false"),
         (attributes(n_iter_=-1), r"n_iter_ is -1, expected a whole number of at least 0"),
+        (attributes(n_empty_=-1), r"n_empty_ is -1, expected a whole number of at least 0"),
         (attributes(history_={"tuple": []}), r"history_ is \(\), expected a list"),
         (attributes(history_=[1]), r"an entry of history_ is 1, expected values by name"),
         (
@@ -347,6 +348,10 @@ def test_headers_that_do_not_fit(load_changed, change, message):
             np.ones(7),
             r"_seen_thresholds is array\(float64, \(7,\)\), expe",
         ),
+        ("_seen_shares", np.full(7, 0.5), r"_seen_shares is array\(float64, \(7,\)\)"),
+        ("_seen_shares", np.ones(6), r"_seen_shares is .*, expected 6 numbers between 0"),
+        ("_seen_shares", np.zeros(6), r"_seen_shares is .*, expected 6 numbers between"),
+        ("_seen_shares", np.full(6, np.nan), r"_seen_shares is .*, expected 6 numbers b"),
     ],
 )
 def test_arrays_that_do_not_fit(load_changed, name, value, message):

@@ -333,6 +333,10 @@ def entry(**values):
             entry(seen_thresholds=None),
             r"seen_thresholds is None, expected finite numbers of",
         ),
+        (entry(seen_shares=[0.5] * 5), r"seen_shares is .*, expected finite numbers of"),
+        (entry(seen_shares=[0.0] * 6), r"seen_shares is .*, expected numbers between 0"),
+        (entry(seen_shares=[1.0] * 6), r"seen_shares is .*, expected numbers between 0"),
+        (entry(on_empty="x"), r"on_empty is 'x', expected 'error' or 'prior'"),
         (
             entry(threshold_of_others="a"),
             r"threshold_of_others is 'a', expected a number, or",
