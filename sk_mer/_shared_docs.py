@@ -89,7 +89,8 @@ verbose : int, default=0
 net_params : dict or None, default=None
     Anything else for :class:`skorch.NeuralNet`: ``callbacks``, ``optimizer``,
     ``optimizer__weight_decay`` ... Parameters of the estimator, such as ``lr``, are
-    refused here.
+    refused here. In a grid search each has a name of its own, such as
+    ``net_params__optimizer__weight_decay``.
 """
 
 _ATTRIBUTES = """
@@ -118,7 +119,8 @@ n_nonfinite_ : dict of str to int
 n_empty_ : int
     Utterances without any step, which were left out of training and validation.
 history_ : list of dict
-    Losses of each epoch, and the validation weighted accuracy of classifiers.
+    Losses of each epoch, the validation weighted accuracy of classifiers, and numbers
+    that callbacks record.
 n_iter_ : int
     Epochs run.
 continual_report_ : list of dict

@@ -19,6 +19,7 @@ from ._label_columns import checked_weights, refuse_other_order
 from ._shared_docs import fill_shared_docs
 from ._warn import warn_user
 from .batching import MultimodalDataset
+from .engine.build import RANK
 from .engine.training import (
     ValidationWeightedAccuracy,
     check_accelerator,
@@ -41,8 +42,15 @@ from .validation import nonfinite_counts
 __all__ = ["BaseMultimodalEstimator"]
 
 Self = TypeVar("Self", bound="BaseMultimodalEstimator")
-# What ``history_`` keeps of each epoch, where it was measured.
-_HISTORY = ("epoch", "train_loss", "valid_loss", "valid_weighted_accuracy", "dur")
+_NESTED = "net_params__"
+# What skorch notes of each epoch for itself, and ``history_`` does not keep.
+_NOTES = (RANK, "train_batch_count", "valid_batch_count")
+
+
+def _is_kept(key: str, value: Any) -> bool:
+    """Whether a record is a number that was measured, by us or by a user's callback."""
+    note = key in _NOTES or key.startswith("event_") or key.endswith("_best")
+    return isinstance(value, Real) and not note
 
 
 class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
@@ -126,6 +134,47 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
             tags.transformer_tags = TransformerTags(preserves_dtype=[])
         tags.input_tags.allow_nan = self.handle_nonfinite == "zero"
         return tags
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters, and those in ``net_params`` as ``net_params__name``.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether those in ``net_params`` are included.
+
+        Returns
+        -------
+        dict of str to object
+        """
+        params: dict[str, Any] = super().get_params(deep=deep)
+        if deep and isinstance(self.net_params, Mapping):
+            params.update({_NESTED + n: value for n, value in self.net_params.items()})
+        return params
+
+    def set_params(self: Self, **params: Any) -> Self:
+        """Set parameters; ``net_params__name`` sets one in ``net_params``.
+
+        Parameters
+        ----------
+        **params : object
+            By name, such as ``lr`` or ``net_params__optimizer__weight_decay``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
+        nested = {n: params.pop(n) for n in list(params) if n.startswith(_NESTED)}
+        super().set_params(**params)
+        if nested:
+            given = {n.removeprefix(_NESTED): value for n, value in nested.items()}
+            self.net_params = {**(self.net_params or {}), **given}
+        return self
 
     def _check_settings(self) -> None:
         check_device(self.device)
@@ -295,7 +344,10 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
 
     @staticmethod
     def _kept_history(epochs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [{key: row[key] for key in row if key in _HISTORY} for row in epochs]
+        return [
+            {key: value for key, value in row.items() if _is_kept(key, value)}
+            for row in epochs
+        ]
 
     def _windows(self, X: MultimodalArray) -> dict[str, int] | None:
         """Steps that every sequence is padded to, for ``padding="none"``."""

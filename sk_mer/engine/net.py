@@ -16,6 +16,7 @@ from skorch.utils import to_tensor
 from torch import Tensor, nn
 
 from ..batching import split_batch
+from .answers import AnsweringNet
 from .casts import casts_kept
 from .losses import bare_logits
 from .threads import (
@@ -32,7 +33,7 @@ __all__ = ["SAMPLE_WEIGHT", "GradientClipping", "MultimodalNet"]
 SAMPLE_WEIGHT = "sample_weight"
 
 
-class MultimodalNet(NeuralNet):
+class MultimodalNet(AnsweringNet, NeuralNet):
     """A :class:`skorch.NeuralNet` that computes what counts.
 
     Parameters

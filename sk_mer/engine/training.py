@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit
+from sklearn.base import is_regressor
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.helper import predefined_split
@@ -22,6 +23,7 @@ from ..batching import MultimodalDataset
 from ..labels.space import quoted
 from ..metrics import weighted_accuracies
 from ..targets import known_cells, to_indicators
+from .answers import Answers
 from .build import RANK, NetSettings, make_net, prediction_net, trim_net
 from .devices import device_name
 from .losses import ClassLoss, GivenLoss, MultiLabelLoss, SquaredLoss
@@ -277,7 +279,9 @@ def train_net(
         seed=seed,
         callbacks=callbacks,
     )
+    net._answers = _answers(estimator, module, train, score)
     net.fit(train)
+    net._answers = None
     if _was_interrupted(net, estimator):
         warn_user("Training was interrupted by the user.")
     history, net.history_ = net.history, History()
@@ -285,6 +289,19 @@ def train_net(
         return prediction_net(estimator, net.bare_module()), history
     trim_net(net)
     return net, history
+
+
+def _answers(
+    estimator: Any, module: nn.Module, train: MultimodalDataset, score: Any
+) -> Answers:
+    """What the outputs mean, for callbacks of the user."""
+    if is_regressor(estimator):
+        return Answers(train.y.shape[1], "numbers")
+    n_outputs = len(module.label_rows())  # type: ignore[operator]
+    if train.y.ndim == 1:
+        return Answers(n_outputs, "classes")
+    thresholds = getattr(score, "thresholds", None)
+    return Answers(n_outputs, "labels", 0.5 if thresholds is None else thresholds)
 
 
 def _was_interrupted(net: NeuralNet, estimator: Any) -> bool:
