@@ -9,7 +9,9 @@ from sk_mer import __version__
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+import links  # noqa: E402
 import markdown_pages  # noqa: E402
+import speed_table  # noqa: E402
 import systems_table  # noqa: E402
 
 # One thread keeps the gallery's models the same from build to build.
@@ -23,16 +25,27 @@ release = version = __version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.viewcode",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 html_theme = "pydata_sphinx_theme"
-html_title = "sk_mer"
+html_title = f"sk_mer {release}"
 html_static_path = ["_static"]
+html_css_files = ["layout.css"]
+html_js_files = ["copy.js"]
 html_show_sourcelink = False
-html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
+html_theme_options = {
+    "show_prev_next": True,
+    "navigation_with_keys": False,
+    "footer_start": ["copyright"],
+    "footer_end": ["sphinx-version", "theme-version"],
+}
+intersphinx_mapping = links.mapping(HERE / "generated")
+intersphinx_timeout = 5
 
 autosummary_generate = True
 autodoc_typehints = "none"
@@ -58,6 +71,7 @@ suppress_warnings = ["config.cache"]
 def write_pages(app):
     """What is made from the package and from files beside it."""
     systems_table.write(HERE / "generated" / "systems.csv")
+    speed_table.write(HERE / "results" / "engine.csv", HERE / "generated" / "speed.csv")
     for name in ("changelog", "contributing"):
         source = HERE.parent / f"{name.upper()}.md"
         markdown_pages.write(source, HERE / "generated" / f"{name}.inc")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+import zlib
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -161,3 +163,28 @@ def test_the_table_of_systems_says_what_they_do(row):
     assert (row["Numbers"] == "yes") == (
         name.replace("Classifier", "Regressor") in systems.ALL
     )
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_code_fits_the_page(page):
+    for block in blocks(DOCS / f"{page}.rst"):
+        long = [line for line in block.text.splitlines() if len(line) > 90]
+        assert not long, f"{page}, line {block.line}: shorten {long}"
+
+
+def test_links_into_other_packages_need_no_network(tmp_path):
+    found = part_of_docs("links").mapping(tmp_path)
+    text = " ".join(p.read_text(encoding="utf-8") for p in DOCS.glob("user_guide/*.rst"))
+    for name in set(
+        re.findall(r":\w+:`~?((?:torch|sklearn|skorch|pandas)\.[\w.]+)`", text)
+    ):
+        _, (_, inventory) = found[name.partition(".")[0]]
+        packed = Path(inventory).read_bytes().split(b"zlib.\n", 1)[1]
+        assert f"{name} py:" in zlib.decompress(packed).decode(), name
+
+
+def test_the_table_of_speed_has_every_ratio():
+    rows = part_of_docs("speed_table").rows(DOCS / "results" / "engine.csv")
+    assert rows[0][:2] == ["T20-B64", "training epoch"]
+    assert rows[0][4].startswith("2.37 (")
+    assert all(len(row) == 6 and all(row) for row in rows)
