@@ -13,6 +13,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from ._show_versions import show_versions
+    from .ensemble import SoftVotingClassifier
     from .labels import load_label_vectors
     from .linear_model import PooledLinearClassifier, PooledLinearRegressor
     from .loading import load, save
@@ -46,6 +47,7 @@ __all__ = [
     "PooledLinearRegressor",
     "RAVENClassifier",
     "RMFNClassifier",
+    "SoftVotingClassifier",
     "__version__",
     "load",
     "load_label_vectors",
@@ -68,6 +70,7 @@ _HOMES = {
     "PooledLinearRegressor": "linear_model",
     "RAVENClassifier": "models",
     "RMFNClassifier": "models",
+    "SoftVotingClassifier": "ensemble",
     "load": "loading",
     "load_label_vectors": "labels",
     "save": "loading",

@@ -19,6 +19,7 @@ import sk_mer
 from sk_mer import MTEClassifier, models
 from sk_mer.engine.accelerated import AcceleratedNet
 from sk_mer.engine.net import MultimodalNet
+from sk_mer.ensemble import SoftVotingClassifier
 from sk_mer.feature_extraction import (
     AcousticSequences,
     ActionUnitSequences,
@@ -46,6 +47,7 @@ NOT_CHECKED = {
     OnnxEmotionPredictor: "reads an exported model; there is nothing to fit",
     PooledLinearClassifier: "is checked in tests/linear_model",
     PooledLinearRegressor: "is checked in tests/linear_model",
+    SoftVotingClassifier: "needs estimators; is checked in tests/test_ensemble.py",
 }
 EVERY = pytest.mark.parametrize("estimator", CHECKED, ids=lambda e: type(e).__name__)
 
