@@ -25,7 +25,12 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "demo"))
 
-from sk_mer import MTEClassifier, MultimodalArray, load_label_vectors
+from sk_mer import (
+    MTEClassifier,
+    MultimodalArray,
+    PooledLinearClassifier,
+    load_label_vectors,
+)
 from sk_mer.datasets import make_multimodal_emotions
 from sk_mer.metrics import label_auc_score, weighted_accuracy_score
 from sk_mer.model_selection import few_shot_split
@@ -47,6 +52,7 @@ SETTINGS = (
     (1e-3, "the new one", True),
     (1e-2, "the new one", False),
 )
+STRENGTHS = (1e-3, 1e-2, 1e-1)
 FEW = {"batch_size": 8, "max_epochs": 100, "patience": 8}
 KEYS = ["few have", "chosen", "lr", "shots", "method"]
 Parts, Targets = dict[str, MultimodalArray], dict[str, pd.DataFrame]
@@ -126,6 +132,7 @@ def one(study: Study, emotion: str, seed: int) -> list[dict[str, Any]]:
     found = scores(copy.deepcopy(source), X["test"], y["test"], emotion)
     nothing = dict.fromkeys(KEYS, "")
     rows = [{**about, **nothing, "shots": "0", "method": "zero-shot", **found}]
+    rows += [{**about, **nothing, **row} for row in linear(study, emotion, seed)]
     for setting, fraction, method in itertools.product(SETTINGS, FRACTIONS, METHODS):
         rate, told, validated = setting
         columns = [*old, emotion] if told == "all labels" else [emotion]
@@ -136,6 +143,47 @@ def one(study: Study, emotion: str, seed: int) -> list[dict[str, Any]]:
         key: dict[str, Any] = {"few have": told, "chosen": chosen}
         key |= {"lr": f"{rate:g}", "shots": f"{fraction:.0%}", "method": method}
         rows.append({**about, **key, **found})
+    return rows
+
+
+def linear(study: Study, emotion: str, seed: int) -> list[dict[str, Any]]:
+    """The pooled linear model: no example, then all rows again with a few that tell.
+
+    It is fitted anew each time; the emotion is unknown in all rows but the few.
+    """
+    X, y, _, other = study
+    rows = []
+    for fraction in (0.0, *FRACTIONS):
+        told = y["train"].astype(float)
+        without = np.flatnonzero(told[emotion] == 0)
+        few = np.empty(0, dtype=int)
+        if fraction:
+            few, *_ = few_shot_split(
+                np.arange(len(told)),
+                y["train"],
+                emotion,
+                fraction=fraction,
+                random_state=seed,
+            )
+        told.iloc[np.setdiff1d(np.arange(len(told)), few), told.columns == emotion] = np.nan
+        columns = list(told.columns) if fraction else list(told.columns.drop(emotion))
+        used, valid = np.union1d(without, few), np.arange(len(y["valid"]))
+        if not fraction:
+            valid = np.flatnonzero(y["valid"][emotion] == 0)
+        model = PooledLinearClassifier(
+            statistics=("mean", "std"), C=STRENGTHS, label_vectors=other.label_vectors
+        ).fit(
+            X["train"][used],
+            told[columns].iloc[used],
+            X_val=X["valid"][valid],
+            y_val=y["valid"][columns].iloc[valid],
+        )
+        found = scores(model, X["test"], y["test"], emotion)
+        key = {"shots": "0"}
+        if fraction:
+            told_by = {"few have": "all labels", "chosen": "by validation"}
+            key = {**told_by, "shots": f"{fraction:.0%}"}
+        rows.append({**key, "method": "pooled linear", **found})
     return rows
 
 
