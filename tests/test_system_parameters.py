@@ -270,10 +270,6 @@ def test_no_parameter_is_ignored(name, parameter):
         return
     if parameter not in OTHER:
         pytest.fail(f"{name} has the parameter {parameter!r}; add another value to OTHER.")
-    known = parameters(name)
-    beside = {k: value for k, value in BESIDE.get(parameter, {}).items() if k in known}
-    model = make(name, **{**beside, parameter: OTHER[parameter]}).fit(X, targets(name))
-    before = with_beside(name, parameter) if beside else answers(fitted(name))
     more = beside(name, parameter)
     model = make(name, **{**more, parameter: OTHER[parameter]}).fit(X, targets(name))
     before = with_beside(name, parameter) if more else answers(fitted(name))
