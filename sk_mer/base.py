@@ -36,6 +36,7 @@ from .module_spec import ModuleSpec
 from .multimodal._duplicates import duplicate_groups
 from .multimodal.array import MultimodalArray
 from .padding import rows_by_length
+from .preprocessing import standardised_alone
 from .targets import Examples, Targets
 from .validation import nonfinite_counts
 
@@ -280,6 +281,13 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
             return None
         refuse_other_order({"X_val": X_val, "y_val": y_val})
         data, empty = self._training_rows(X_val, reset=False, beside=examples.X)
+        name = standardised_alone(examples.X, data)
+        if name is not None:
+            warn_user(
+                f"{name!r} is standardised in X and not in X_val, which the steps of a "
+                "pipeline leave as it is; give the pipeline transform_input=['X_val'], or "
+                "transform X_val before."
+            )
         count = len(data) if empty is None else len(empty)
         targets = examples.targets.encode(y_val, count)
         targets = targets if empty is None else targets.take(np.flatnonzero(~empty))

@@ -120,6 +120,11 @@ class _MultimodalTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_k
         raise NotImplementedError
 
 
+# What standardised features are off by at most, and what counts as another scale: one
+# deviation, or a factor of e.
+_STANDARD, _FAR, _FEW = 0.02, 1.0, 200
+
+
 def _float_type(X: Any) -> Any:
     dtype = getattr(X, "dtype", None)
     return dtype if dtype in (np.float32, np.float64) else np.float64
@@ -190,7 +195,7 @@ class MultimodalScaler(_MultimodalTransformer):
         self.n_nonfinite_ = nonfinite_counts(X, self.modalities_, self.handle_nonfinite)
         self.mean_, self.scale_ = {}, {}
         for name in self.modalities_:
-            mean, std = _moments(X, name)
+            mean, std = moments(X, name)
             self.mean_[name] = mean if self.with_mean else np.zeros_like(mean)
             std[std < 1e-8 * (1 + np.abs(mean))] = 1.0
             self.scale_[name] = std if self.with_std else np.ones_like(std)
@@ -204,10 +209,22 @@ class MultimodalScaler(_MultimodalTransformer):
         return Block.from_flat(name, scaled.astype(values.dtype), X.lengths(name))
 
 
-def _moments(
+def moments(
     X: MultimodalArray, name: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of each feature, chunk by chunk, in float64."""
+    """Mean and standard deviation of each feature, chunk by chunk, in float64.
+
+    Parameters
+    ----------
+    X : MultimodalArray
+        Utterances.
+    name : str
+        Modality.
+
+    Returns
+    -------
+    mean, std : ndarray of shape (n_features,)
+    """
     size = X.n_features[name]
     count, mean, squares = np.zeros(size), np.zeros(size), np.zeros(size)
     for _, chunk in X._block(name).chunks():
@@ -222,6 +239,42 @@ def _moments(
         mean += shift * n / total
         count += n
     return mean, np.sqrt(squares / np.maximum(count, 1))
+
+
+def standardised_alone(X: MultimodalArray, X_val: MultimodalArray) -> str | None:
+    """A modality that is standardised in X and has another scale in X_val, if any.
+
+    A few rows tell whether the two differ at all; only then all of X are read.
+
+    Parameters
+    ----------
+    X, X_val : MultimodalArray
+        Utterances with the same features.
+
+    Returns
+    -------
+    str or None
+    """
+    for name in X_val.modalities:
+        (mean, std), (other, spread) = (moments(_some(part), name) for part in (X, X_val))
+        varies = (std > 0) & (spread > 0)
+        if not varies.any():
+            continue
+        shift = np.abs(other - mean)[varies] / std[varies]
+        ratio = np.abs(np.log(spread[varies] / std[varies]))
+        if max(np.median(shift), np.median(ratio)) < _FAR:
+            continue
+        mean, std = moments(X, name)
+        if (np.abs(mean) < _STANDARD).all() and (
+            np.abs(std - 1)[std > 0] < _STANDARD
+        ).all():
+            return name
+    return None
+
+
+def _some(X: MultimodalArray) -> MultimodalArray:
+    some: MultimodalArray = X[:: max(1, len(X) // _FEW)]
+    return some
 
 
 class SilenceTrimmer(_MultimodalTransformer):
