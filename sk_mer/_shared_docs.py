@@ -48,7 +48,8 @@ lr : float, default={lr}
 batch_size : int, default={batch_size}
     Utterances a step.
 max_epochs : int, default={max_epochs}
-    Passes over the training rows at most.
+    Passes over the training rows at most. A ConvergenceWarning tells where validation
+    still improved when they were over.
 patience : int or None, default={patience}
     Epochs without a better validation score before training stops; the weights of the
     best epoch are kept. The score is the mean weighted accuracy, the validation loss
@@ -85,7 +86,7 @@ store_memory : bool, default=False
 random_state : int, RandomState or None, default=None
     Seeds weights, batches, dropout and the validation draw.
 verbose : int, default=0
-    1 prints a line an epoch.
+    1 prints the expected time after a few batches, and a line an epoch.
 net_params : dict or None, default=None
     Anything else for :class:`skorch.NeuralNet`: ``callbacks``, ``optimizer``,
     ``optimizer__weight_decay`` ... Parameters of the estimator, such as ``lr``, are

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.base import is_regressor
+from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.helper import predefined_split
@@ -37,6 +39,10 @@ OWN_PARAMETERS = ("lr", "max_epochs", "batch_size", "device", "precision", "verb
 
 _PLATEAU_FACTOR = 0.1
 _PLATEAU_PATIENCE = 5
+# Batches from which the time of an epoch is told, after the first.
+_MEASURED = 4
+# An epoch of fewer steps than this learns little.
+_FEW_STEPS = 10
 # Epochs are ranked by weighted accuracy, and by validation loss where it is equal.
 _TIE_BREAK = 1e-9
 _TORCH_FORMS: dict[type[nn.Module], type[nn.Module]] = {
@@ -121,6 +127,42 @@ class EpochProgress(Callback):
         self.stopped_ = bool(self.epoch_.call_on_fit_task_end(estimator=self.estimator))
         if self.stopped_:
             raise KeyboardInterrupt  # skorch's word for "stop and keep what is learned"
+
+
+class ExpectedTime(Callback):
+    """Prints how long an epoch will take, once some batches of the first are done.
+
+    The first batch is left out: it waits for memory, and on a GPU for kernels.
+    """
+
+    def on_train_begin(self, net: NeuralNet, X: Any = None, **kwargs: Any) -> None:
+        """Begin to count."""
+        self.n_rows_ = len(X)
+        self.batches_: list[tuple[float, int]] = []
+
+    def on_batch_end(
+        self, net: NeuralNet, batch: Any = None, training: bool = False, **kwargs: Any
+    ) -> None:
+        """Measure a few batches, and say what they lead to."""
+        if not training or len(net.history) > 1 or len(self.batches_) > _MEASURED:
+            return
+        self.batches_.append((time.perf_counter(), len(batch[1])))
+        n_seen = sum(n for _, n in self.batches_)
+        if len(self.batches_) <= _MEASURED or n_seen >= self.n_rows_:
+            return
+        rate = (self.batches_[-1][0] - self.batches_[0][0]) / (n_seen - self.batches_[0][1])
+        epoch = rate * self.n_rows_
+        print(
+            f"An epoch will take about {_duration(epoch)}, all of max_epochs="
+            f"{net.max_epochs} at most {_duration(epoch * net.max_epochs)}."
+        )
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.2g} s"
 
 
 _SEEDED = ProcessLock()
@@ -258,6 +300,7 @@ def train_net(
     callbacks = [
         *([] if score is None else [("weighted_accuracy", score)]),
         ("progress", EpochProgress(estimator, context)),
+        *([("expected_time", ExpectedTime())] if estimator.verbose else []),
         *([] if step is None else [("continual", step)]),
         ("clip", GradientClipping(estimator.clip_norm)),
         (
@@ -284,6 +327,7 @@ def train_net(
     net._answers = None
     if _was_interrupted(net, estimator):
         warn_user("Training was interrupted by the user.")
+    _warn_if_improving(net, estimator.patience)
     history, net.history_ = net.history, History()
     if hasattr(net, "accelerator"):
         return prediction_net(estimator, net.bare_module()), history
@@ -312,6 +356,28 @@ def _was_interrupted(net: NeuralNet, estimator: Any) -> bool:
     theirs = (estimator.net_params or {}).get("callbacks")  # may stop for their own reasons
     expected = stopped or ours["progress"].stopped_ or theirs
     return len(whole_epochs(net.history)) < net.max_epochs and not expected
+
+
+def _warn_if_improving(net: NeuralNet, patience: int | None) -> None:
+    """Tell of a training that was cut off by `max_epochs`, and what it lacked.
+
+    One that is shorter than `patience` was meant to be short.
+    """
+    misses = getattr(dict(net.callbacks_).get("early_stopping"), "misses_", None)
+    epochs = whole_epochs(net.history)
+    if patience is None or misses is None or not patience < net.max_epochs == len(epochs):
+        return
+    if misses > 1:
+        return
+    n_steps = epochs[-1]["train_batch_count"]
+    remedy = "set a higher max_epochs"
+    if n_steps < _FEW_STEPS:
+        remedy += f", or a smaller batch_size (an epoch has {n_steps} steps) or a higher lr"
+    warn_user(
+        f"Training ended at max_epochs={net.max_epochs} while validation still improved; "
+        f"{remedy}.",
+        ConvergenceWarning,
+    )
 
 
 def whole_epochs(history: History) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import warnings
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 from skorch.history import History
 from torch import nn
@@ -562,6 +564,73 @@ class TestInterruption:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             trained(data(YES), max_epochs=1, net_params=None)
+
+
+class TestEndWhileImproving:
+    """YES is learned steadily, so that each epoch is better than the one before."""
+
+    def told(self, valid=YES, *, n_rows=4, **settings):
+        settings = {"max_epochs": 4, "patience": 3, "lr": 0.1, **settings}
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            valid = None if valid is None else data(valid)
+            trained(data([YES[0]] * n_rows), valid, net_params=None, **settings)
+        assert all(w.category is ConvergenceWarning for w in caught)
+        return [str(w.message) for w in caught]
+
+    def test_is_told_with_what_an_epoch_lacks(self):
+        assert self.told(n_rows=40, batch_size=4) == [
+            "Training ended at max_epochs=4 while validation still improved; set a higher "
+            "max_epochs."
+        ]
+        assert self.told(n_rows=36, batch_size=4) == [
+            "Training ended at max_epochs=4 while validation still improved; set a higher "
+            "max_epochs, or a smaller batch_size (an epoch has 9 steps) or a higher lr."
+        ]
+
+    @pytest.mark.parametrize(
+        "settings",
+        [{"valid": None}, {"patience": None}, {"patience": 4}, {"max_epochs": 3}],
+    )
+    def test_is_not_told_of_a_training_that_was_to_be_short(self, settings):
+        assert self.told(**settings) == []
+
+    @pytest.mark.parametrize(("misses", "count"), [(0, 1), (1, 1), (2, 0)])
+    def test_improved_of_late(self, misses, count):
+        class Ends(Callback):
+            def on_train_end(self, net, **kwargs):
+                dict(net.callbacks_)["early_stopping"].misses_ = misses
+
+        assert len(self.told(step=Ends())) == count
+
+
+class TestExpectedTime:
+    @staticmethod
+    def printed(monkeypatch, capsys, n_rows, *, seconds=2.0, verbose=1):
+        ticks = itertools.count(100.0, seconds)
+        clock = SimpleNamespace(perf_counter=lambda: next(ticks))
+        monkeypatch.setattr(training, "time", clock)
+        given = {"callbacks__print_log__sink": lambda text: None}
+        settings = {"batch_size": 4, "max_epochs": 90, "verbose": verbose}
+        trained(data([YES[0]] * n_rows), **settings, net_params=given)
+        return capsys.readouterr().out.splitlines()
+
+    @pytest.mark.parametrize(
+        ("seconds", "epoch", "total"),
+        [(0.5, "3 s", "4.5 min"), (30.0, "3.0 min", "4.5 h"), (0.01, "0.06 s", "5.4 s")],
+    )
+    def test_after_five_batches(self, monkeypatch, capsys, seconds, epoch, total):
+        """Four batches of 4 rows after the first, of 24 rows in all."""
+        found = self.printed(monkeypatch, capsys, 24, seconds=seconds)
+        assert found == [
+            f"An epoch will take about {epoch}, all of max_epochs=90 at most {total}."
+        ]
+
+    @pytest.mark.parametrize(("n_rows", "verbose"), [(20, 1), (24, 0)])
+    def test_nothing_where_an_epoch_is_over_or_nobody_asked(
+        self, monkeypatch, capsys, n_rows, verbose
+    ):
+        assert self.printed(monkeypatch, capsys, n_rows, verbose=verbose) == []
 
 
 def test_whole_epochs_are_those_with_training_batches():
