@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         RMFNClassifier,
     )
     from .multimodal import MultimodalArray
+    from .own_module import ModuleClassifier
 
 __all__ = [
     "AttentionFusionClassifier",
@@ -41,6 +42,7 @@ __all__ = [
     "LFLSTMRegressor",
     "MCTNClassifier",
     "MTEClassifier",
+    "ModuleClassifier",
     "MulTClassifier",
     "MultimodalArray",
     "PooledLinearClassifier",
@@ -64,6 +66,7 @@ _HOMES = {
     "LFLSTMRegressor": "models",
     "MCTNClassifier": "models",
     "MTEClassifier": "models",
+    "ModuleClassifier": "own_module",
     "MulTClassifier": "models",
     "MultimodalArray": "multimodal",
     "PooledLinearClassifier": "linear_model",

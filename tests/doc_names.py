@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_validate
 from sklearn.pipeline import make_pipeline
@@ -60,6 +61,7 @@ def names():
         "word_numbers": np.arange(8),
         "n_words": [5, 3],
         "table": table,
+        "torch": torch,
         "all_frames": rng.normal(size=(70, 4)),
         "n_frames": [40, 30],
         "y": y,
