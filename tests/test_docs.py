@@ -23,6 +23,8 @@ PUBLIC = [
     "sk_mer.datasets",
     "sk_mer.feature_extraction",
     "sk_mer.inspection",
+    "sk_mer.labels",
+    "sk_mer.linear_model",
     "sk_mer.metrics",
     "sk_mer.model_selection",
     "sk_mer.models",
