@@ -11,6 +11,7 @@ sys.path.insert(0, str(HERE))
 
 import links  # noqa: E402
 import markdown_pages  # noqa: E402
+import pictures  # noqa: E402
 import speed_table  # noqa: E402
 import systems_table  # noqa: E402
 
@@ -70,6 +71,7 @@ suppress_warnings = ["config.cache"]
 
 def write_pages(app):
     """What is made from the package and from files beside it."""
+    pictures.draw(HERE / "generated" / "pictures")
     systems_table.write(HERE / "generated" / "systems.csv")
     speed_table.write(HERE / "results" / "engine.csv", HERE / "generated" / "speed.csv")
     for name in ("changelog", "contributing"):

@@ -67,7 +67,6 @@ def names():
         "y": y,
         "y_new": y,
         "y_test": y[:30],
-        "y_with_surprised": y[:30].assign(surprised=data.y["excited"][:30]),
         "y_val": y[30:],
         "y_all": y[:30].assign(surprised=data.y["excited"]),
         "y_of_five": y.drop(columns="surprise"),

@@ -190,3 +190,13 @@ def test_the_table_of_speed_has_every_ratio():
     assert rows[0][:2] == ["T20-B64", "training epoch"]
     assert rows[0][4].startswith("2.37 (")
     assert all(len(row) == 6 and all(row) for row in rows)
+
+
+def test_pictures_are_drawn(tmp_path):
+    part_of_docs("pictures").draw(tmp_path)
+    drawn = {path.name for path in tmp_path.iterdir()}
+    shown = set()
+    for page in PAGES:
+        source = (DOCS / f"{page}.rst").read_text(encoding="utf-8")
+        shown |= set(re.findall(r"generated/pictures/(\w+\.svg)", source))
+    assert drawn == shown

@@ -118,7 +118,8 @@ class ContinualReportDisplay:
         ax.set_yticks(place, [f"{n} (new)" if n in new else str(n) for n in names])
         title = self.metric.replace("_", " ").replace("auc", "AUC")
         ax.set_xlabel(f"{title}, {self.report['rows']} rows")
-        ax.legend(frameon=False, loc="best", fontsize=8)
+        # Beside the axes, where it covers no label.
+        ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
         ax.spines[["top", "right"]].set_visible(False)
         self.ax_, self.figure_ = ax, ax.figure
         return self
