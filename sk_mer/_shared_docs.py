@@ -83,6 +83,10 @@ memory_strength : float, default=0.01
     harm one of them.
 store_memory : bool, default=False
     Whether these utterances travel with pickle, joblib, copies and ``save``.
+modality_dropout : float or mapping of str to float, default=0.0
+    How often each step of training takes a modality away from an utterance, drawn anew
+    each epoch: one rate for all, or rates by name, 0 for others. The last modality that
+    an utterance has stays. Validation and prediction read all.
 random_state : int, RandomState or None, default=None
     Seeds weights, batches, dropout and the validation draw.
 verbose : int, default=0

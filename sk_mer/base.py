@@ -18,7 +18,7 @@ from ._compat import CallbackSupportMixin
 from ._label_columns import checked_weights, refuse_other_order
 from ._shared_docs import fill_shared_docs
 from ._warn import warn_user
-from .batching import MultimodalDataset
+from .batching import BatchIterator, MultimodalDataset
 from .engine.build import RANK
 from .engine.training import (
     ValidationWeightedAccuracy,
@@ -38,7 +38,7 @@ from .multimodal.array import MultimodalArray
 from .padding import rows_by_length
 from .preprocessing import standardised_alone
 from .targets import Examples, Targets
-from .validation import nonfinite_counts
+from .validation import nonfinite_counts, resolve_by_modality
 
 __all__ = ["BaseMultimodalEstimator"]
 
@@ -197,6 +197,7 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         if empty is not None:
             check(y, len(empty))
             y, groups, sample_weight = _without(empty, y, groups, sample_weight)
+        self._modality_rates(data)
         groups = data.groups if groups is None else np.asarray(groups)
         if groups is not None and groups.shape != (len(data),):
             raise ValueError(f"groups has shape {groups.shape}; expected ({len(data)},).")
@@ -313,6 +314,8 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         def dataset(part: Examples) -> MultimodalDataset:
             return self._dataset(part.X, part.targets.encoded, windows, part.weights)
 
+        data = dataset(train)
+        data.modality_dropout = self._modality_rates(train.X)
         self._prepare_module(module)
         context = self._init_callback_context(max_subtasks=self.max_epochs)
         shown = {"estimator": self, "X": train.X, "y": train.targets.encoded}
@@ -321,7 +324,7 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
             self,
             module,
             criterion,
-            dataset(train),
+            data,
             None if valid is None else dataset(valid.take(self._order(valid.X))),
             seed=seed,
             score=score,
@@ -331,6 +334,21 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         )
         context.call_on_fit_task_end(**shown)
         return trained
+
+    def _modality_rates(self, X: MultimodalArray) -> dict[str, float] | None:
+        """How often training takes a modality away from an utterance, if it does."""
+        given = getattr(self, "modality_dropout", 0.0)
+        rates = resolve_by_modality("modality_dropout", given, X.modalities, 0.0)
+        if not any(rates.values()):
+            return None
+        iterator = (self.net_params or {}).get("iterator_train", BatchIterator)
+        if not (isinstance(iterator, type) and issubclass(iterator, BatchIterator)):
+            raise ValueError(
+                f"modality_dropout={given!r} needs the batches of sk_mer.batching."
+                "BatchIterator; leave iterator_train out of net_params, or set "
+                "modality_dropout=0."
+            )
+        return rates
 
     def _order(self, X: MultimodalArray) -> NDArray[np.intp]:
         """Rows as they are evaluated: by length, groups whole where they must be."""

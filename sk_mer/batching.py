@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .multimodal._hide import draw_hidden, with_hidden
 from .multimodal._rows import numbered
 from .multimodal.array import MultimodalArray
 from .padding import padded_steps, total_steps
@@ -27,6 +28,8 @@ Batch = dict[str, Any]
 # Batches in a window of shuffled rows that is then sorted by length: wide enough to
 # fill batches with like lengths, narrow enough that epochs stay random.
 _WINDOW_BATCHES = 16
+# Sets the draw of modalities apart from that of batches.
+_DROPOUT_STREAM = 1
 
 
 class MultimodalDataset(torch.utils.data.Dataset[Any]):
@@ -49,6 +52,9 @@ class MultimodalDataset(torch.utils.data.Dataset[Any]):
         Video or conversation of each utterance. Batches are then whole groups, for
         modules that read the utterances of a group in their order, and ``"groups"``
         goes along.
+    modality_dropout : mapping of str to float, optional
+        How often each modality is taken away from an utterance, by modality; one at least
+        is left. Drawn anew by each epoch of a :class:`BatchIterator`.
 
     Examples
     --------
@@ -68,8 +74,11 @@ class MultimodalDataset(torch.utils.data.Dataset[Any]):
         *,
         sample_weight: NDArray[Any] | None = None,
         groups: NDArray[Any] | None = None,
+        modality_dropout: Mapping[str, float] | None = None,
     ) -> None:
         self.X = X
+        self.modality_dropout = modality_dropout
+        self._hidden: dict[str, NDArray[np.bool_]] = {}
         self.zero_nonfinite = zero_nonfinite
         self.y = np.zeros(len(X), dtype=np.float32) if y is None else y
         self.windows = windows
@@ -86,6 +95,18 @@ class MultimodalDataset(torch.utils.data.Dataset[Any]):
     def __getitems__(self, rows: Sequence[int]) -> tuple[Batch, torch.Tensor]:
         """One batch at once, where a torch ``DataLoader`` would ask row by row."""
         return self.batch(np.asarray(rows, dtype=np.intp))
+
+    def begin_epoch(self, seed: int, epoch: int) -> None:
+        """Draw the modalities that batches leave out from now on.
+
+        Parameters
+        ----------
+        seed, epoch : int
+            What the draw depends on, and on nothing else.
+        """
+        if self.modality_dropout:
+            rng = np.random.default_rng([seed, epoch, _DROPOUT_STREAM])
+            self._hidden = draw_hidden(self.X, self.modality_dropout, rng)
 
     def batch(self, rows: NDArray[np.intp]) -> tuple[Batch, torch.Tensor]:
         """One batch.
@@ -113,7 +134,10 @@ class MultimodalDataset(torch.utils.data.Dataset[Any]):
         >>> tuple(inputs["sequences"]["text"].shape)
         (2, 1, 3)
         """
-        inputs = gather_batch(self.X[rows], self.windows)
+        X = self.X[rows]
+        if self._hidden:
+            X = with_hidden(X, {name: which[rows] for name, which in self._hidden.items()})
+        inputs = gather_batch(X, self.windows)
         if self.zero_nonfinite:
             for steps in inputs["sequences"].values():
                 torch.nan_to_num_(steps, nan=0.0, posinf=0.0, neginf=0.0)
@@ -271,6 +295,8 @@ class BatchIterator:
         """
         epoch = self.epoch
         self.epoch += 1
+        if self.seed is not None:
+            self.dataset.begin_epoch(self.seed, epoch)
         groups = self.dataset.groups
         if groups is None:
             return self._batches(total_steps(self.dataset.X), epoch)

@@ -64,6 +64,7 @@ OTHER = {
     "memory_units": 5,
     "modalities": ["text", "audio"],
     "n_stages": 3,
+    "modality_dropout": 0.5,
     "net_params": {"optimizer": torch.optim.SGD},
     "num_heads": 1,
     "num_layers": 4,

@@ -113,6 +113,7 @@ class AttentionFusionClassifier(BaseMultimodalClassifier):
         **BaseMultimodalClassifier._parameter_constraints,
         "hidden_size": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
+        "modality_dropout": [Interval(Real, 0, 1, closed="left"), Mapping],
         "weights": [StrOptions({"softmax", "linear"})],
     }
     _presets: ClassVar[dict[str, dict[str, Any]]] = {
@@ -149,6 +150,7 @@ class AttentionFusionClassifier(BaseMultimodalClassifier):
         memory_size: int | None = 256,
         memory_strength: float = 0.01,
         store_memory: bool = False,
+        modality_dropout: Any = 0.0,
         random_state: Any = None,
         verbose: int = 0,
         net_params: dict[str, Any] | None = None,
@@ -176,6 +178,7 @@ class AttentionFusionClassifier(BaseMultimodalClassifier):
         self.memory_size = memory_size
         self.memory_strength = memory_strength
         self.store_memory = store_memory
+        self.modality_dropout = modality_dropout
         self.random_state = random_state
         self.verbose = verbose
         self.net_params = net_params

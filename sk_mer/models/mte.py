@@ -9,7 +9,7 @@ never trained on needs nothing but its word vector.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -244,6 +244,7 @@ class MTEClassifier(BaseMultimodalClassifier):
         **LSTM_CONSTRAINTS,
         "label_vectors": "no_validation",
         "hidden_sizes": [Interval(Integral, 1, None, closed="left"), "array-like", Mapping],
+        "modality_dropout": [Interval(Real, 0, 1, closed="left"), Mapping],
         "fusion_at_predict": [StrOptions({"learned", "uniform"})],
     }
     _uses_label_vectors = True
@@ -283,6 +284,7 @@ class MTEClassifier(BaseMultimodalClassifier):
         memory_size: int | None = 256,
         memory_strength: float = 0.01,
         store_memory: bool = False,
+        modality_dropout: Any = 0.0,
         random_state: Any = None,
         verbose: int = 0,
         net_params: dict[str, Any] | None = None,
@@ -313,6 +315,7 @@ class MTEClassifier(BaseMultimodalClassifier):
         self.memory_size = memory_size
         self.memory_strength = memory_strength
         self.store_memory = store_memory
+        self.modality_dropout = modality_dropout
         self.random_state = random_state
         self.verbose = verbose
         self.net_params = net_params
