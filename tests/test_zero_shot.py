@@ -47,8 +47,8 @@ def test_one_call_asks_and_changes_nothing(emotions, fitted_mte, exported, metho
     X, ask = emotions.X[:30], getattr(model, method)
     before = ask(X)
     for labels in (["excited", "happy"], {"new": ["excited", "sad"]}, emotions.seen[::-1]):
-        found = ask(X, labels=labels)
-        np.testing.assert_array_equal(found, asked_by_set_labels(model, method, X, labels))
+        expected = asked_by_set_labels(model, method, X, labels)
+        np.testing.assert_array_equal(ask(X, labels=labels), expected)
         assert model.labels_ == emotions.seen
         np.testing.assert_array_equal(ask(X), before)
     with pytest.raises(ValueError, match=r"set_labels\(\{'zyx': \['...'\]\}\)"):
