@@ -58,6 +58,7 @@ class PooledLinearBase(MultimodalPredictor):
         "handle_nonfinite": [StrOptions({"error", "zero"})],
     }
     _n_steps = None
+    on_empty = "error"  # no parameter here: utterances without a step are refused
 
     statistics: Sequence[str]
     cv: Any

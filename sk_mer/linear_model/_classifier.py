@@ -18,7 +18,7 @@ from ..labels.space import quoted, resolve_label_space, unseen_vectors
 from ..model_selection import given_thresholds, thresholds_after_fit, tune_thresholds
 from ..multimodal.array import MultimodalArray
 from ..predictor import EmotionPredictor
-from ..targets import check_targets
+from ..targets import Examples, check_targets
 from ..validation import check_names
 from ._base import STRENGTHS, LinearData, PooledLinearBase
 from ._solve import (
@@ -230,6 +230,8 @@ class PooledLinearClassifier(EmotionPredictor, PooledLinearBase):
             self._learn_vectors(data, Z, unit(vectors))
         zeros = np.zeros((len(rows), len(self._projection)))
         self._seen_names, self._seen_rows = names, np.hstack([rows, zeros])
+        seen = Examples(data.X[0], targets.take(train), data.weights[train])
+        self._seen_shares = seen.shares
         self._speak_of(names, self._seen_rows)
         return self
 

@@ -156,6 +156,9 @@ class PooledLinearRegressor(RegressorMixin, PooledLinearBase):  # type: ignore[m
     def _forward(self, X: MultimodalArray) -> NDArray[Any]:
         return self._features(X) @ self._rows.T
 
+    def _prior_outputs(self) -> Array:
+        return self.intercept_  # what the mean utterance is told
+
     def predict(self, X: Any) -> Array:
         """The numbers of each utterance.
 
