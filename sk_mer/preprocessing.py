@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ._natural_inputs import as_utterances
 from .multimodal.array import MultimodalArray
 from .multimodal.ragged import Block
 from .validation import (
@@ -91,6 +92,7 @@ class _MultimodalTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_k
             finite.
         """
         check_is_fitted(self)
+        X = as_utterances(X)
         data = self._read(X, reset=False)
         check_fitted_modalities(data, self.n_features_)
         blocks = {

@@ -13,6 +13,7 @@ from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import validate_data
 
+from ._natural_inputs import as_utterances
 from .labels.space import quoted
 from .labels.suggestions import quoted_with_near
 from .multimodal._matrix import is_form
@@ -56,6 +57,7 @@ def check_multimodal(
     TypeError
         If X is sparse, complex or not numeric.
     """
+    X = as_utterances(X)
     if is_container(X):
         array = X if isinstance(X, MultimodalArray) else MultimodalArray(X)
     elif isinstance(X, np.ndarray) and X.ndim == 3:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
+from ._rows import refuse_single
 from .ragged import Block, as_numbers, checked_lengths
 
 __all__ = ["blocks_of", "listed", "named_modalities", "ragged_blocks"]
@@ -47,6 +48,7 @@ def named_modalities(given: Any, named: Mapping[str, Any]) -> dict[str, Any]:
     if hasattr(given, "columns"):
         given = {name: given[name] for name in given.columns}
     if isinstance(given, Mapping):
+        refuse_single(given)
         return {**given, **named}
     if isinstance(given, (list, tuple)) and all(isinstance(row, Mapping) for row in given):
         names = dict.fromkeys(name for row in given for name in row)

@@ -8,6 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+class Utterance(dict[str, NDArray[Any]]):
+    """The sequences of one utterance by modality, which are no array of utterances."""
+
+
+def refuse_single(X: Any) -> None:
+    """Refuse one utterance where several are expected, if only of one row."""
+    if isinstance(X, Utterance):
+        raise ValueError(
+            "One utterance was given, as X[0] is; give an array of one, X[:1], or a list, "
+            "[X[0]]."
+        )
+
+
 def row_key(key: tuple[Any, ...]) -> Any:
     """The rows of ``X[rows, ...]``, which is how scikit-learn spells ``X[rows]``."""
     kept = [part for part in key if part is not Ellipsis]

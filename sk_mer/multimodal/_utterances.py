@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._construct import listed
 from ._groups import checked_groups, joined_groups
-from ._rows import position, row_index, row_key
+from ._rows import Utterance, position, row_index, row_key
 from .ragged import Block
 
 __all__ = ["Utterances"]
@@ -128,7 +128,7 @@ class Utterances:
         return self._from_blocks({m: b.take(rows) for m, b in self._blocks.items()}, groups)
 
     def _utterance(self, row: int) -> dict[str, NDArray[Any]]:
-        return {name: block.row(row) for name, block in self._blocks.items()}
+        return Utterance((name, block.row(row)) for name, block in self._blocks.items())
 
     def _block(self, name: str) -> Block:
         try:
