@@ -10,10 +10,11 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, softmax
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from ._display import Shown
 from ._label_columns import (
     align_to_model,
     checked_weights,
@@ -42,7 +43,7 @@ __all__ = ["EmotionPredictor", "MultimodalPredictor"]
 Self = TypeVar("Self", bound="EmotionPredictor")
 
 
-class MultimodalPredictor(BaseEstimator, metaclass=ABCMeta):
+class MultimodalPredictor(Shown, metaclass=ABCMeta):
     """Outputs of checked utterances; a subclass computes them in ``_forward``."""
 
     # Whether every utterance must have equally many steps in each modality.

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ._display import Shown
 from ._natural_inputs import as_utterances
 from .multimodal.array import MultimodalArray
 from .multimodal.ragged import Block
@@ -31,7 +32,7 @@ Self = TypeVar("Self", bound="_MultimodalTransformer")
 _STATISTICS = ("mean", "std", "min", "max", "delta")
 
 
-class _MultimodalTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+class _MultimodalTransformer(TransformerMixin, Shown, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Remembers the modalities of ``fit`` and holds later data to them."""
 
     modalities: Any

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.utils import Bunch, check_random_state
 
+from .._display import WordVectors
 from ..labels.space import unique
 from ..metrics import label_auc_score
 from ..multimodal.array import MultimodalArray
@@ -50,6 +52,34 @@ _WORDS = (
 _N_SEEN = 6
 
 
+class GeneratedEmotions(Bunch):  # type: ignore[misc]
+    """A Bunch that shows itself in a few lines."""
+
+    def _lines(self) -> list[tuple[str, str]]:
+        head, *modalities = repr(self.X).splitlines()
+        found = [("X", head)]
+        found += [("", line.strip()) for line in modalities]
+        counts = ", ".join(f"{name} in {n}" for name, n in self.y.sum().items())
+        found += [("y", counts), ("seen", ", ".join(self.seen))]
+        found += [("unseen", ", ".join(self.unseen))]
+        found += [("label_vectors", repr(self.label_vectors))]
+        auc = ", ".join(f"{name} {value:.2f}" for name, value in self.best_auc.items())
+        return [*found, ("best_proba", f"{self.best_proba.shape}"), ("best_auc", auc)]
+
+    def __repr__(self) -> str:
+        try:
+            return "\n".join(f"{name:<14} {text}".rstrip() for name, text in self._lines())
+        except AttributeError:  # something was taken out
+            return str(super().__repr__())
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>"
+            for name, text in self._lines()
+        )
+        return f"<table>{rows}</table>"
+
+
 def make_multimodal_emotions(
     n_samples: int = 1000,
     *,
@@ -66,7 +96,7 @@ def make_multimodal_emotions(
     imbalance: float = 1.0,
     missing: float | Mapping[str, float] = 0.0,
     random_state: Any = None,
-) -> Bunch:
+) -> GeneratedEmotions:
     """Generate utterances with emotions that word vectors relate to one another.
 
     Each emotion word is a direction in a small latent space (think of valence,
@@ -109,7 +139,9 @@ def make_multimodal_emotions(
 
     Returns
     -------
-    Bunch
+    GeneratedEmotions
+        A Bunch with
+
         - ``X``: MultimodalArray of `n_samples` utterances;
         - ``y``: DataFrame of 0/1, one column an emotion;
         - ``seen``, ``unseen``: lists of column names;
@@ -164,12 +196,12 @@ def make_multimodal_emotions(
     best = pd.DataFrame(proba, columns=names)
     if scorable:
         auc[scorable] = label_auc_score(y[scorable], best[scorable], average=None)
-    return Bunch(
+    return GeneratedEmotions(
         X=X,
         y=y,
         seen=names[:n_seen],
         unseen=names[n_seen:],
-        label_vectors=dict(zip(names, vectors.astype(np.float32), strict=True)),
+        label_vectors=WordVectors(zip(names, vectors.astype(np.float32), strict=True)),
         best_proba=best,
         best_auc=auc,
     )

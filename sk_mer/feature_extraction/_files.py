@@ -14,9 +14,10 @@ import joblib
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .._display import Shown
 from .._optional import import_optional
 from .._warn import warn_user
 from ..multimodal.array import MultimodalArray
@@ -27,7 +28,7 @@ Sequences = list["NDArray[np.float32] | None"]
 
 
 class FileSequences(  # type: ignore[call-arg]
-    TransformerMixin, BaseEstimator, auto_wrap_output_keys=None, metaclass=ABCMeta
+    TransformerMixin, Shown, auto_wrap_output_keys=None, metaclass=ABCMeta
 ):
     """Turn files into sequences, one file an utterance.
 

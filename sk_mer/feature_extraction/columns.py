@@ -10,13 +10,16 @@ from sklearn.base import TransformerMixin, clone
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted
 
+from .._display import Shown
 from .._label_columns import refuse_other_order
 from ..multimodal.array import MultimodalArray
 
 __all__ = ["ModalityColumns"]
 
 
-class ModalityColumns(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None):  # type: ignore[call-arg, misc]
+class ModalityColumns(
+    TransformerMixin, Shown, _BaseComposition, auto_wrap_output_keys=None
+):  # type: ignore[call-arg, misc]
     """Turn columns of a DataFrame into the modalities of utterances.
 
     What :class:`sklearn.compose.ColumnTransformer` is to columns of numbers, this is to

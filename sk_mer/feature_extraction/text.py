@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .._display import Shown
 from ..labels.space import unique
 from ..labels.suggestions import look_up
 from ..multimodal.array import MultimodalArray
@@ -45,7 +46,7 @@ def tokenize(sentence: str) -> list[str]:
     return _TOKEN.findall(_CLITICS.sub(r" \1", plain))
 
 
-class WordVectorSequences(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+class WordVectorSequences(TransformerMixin, Shown, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Turn sentences into sequences of word vectors.
 
     A token is looked up as it is written, then in lower case; tokens that the vectors

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._display import WordVectors
 from .suggestions import best_words, look_up, near_words
 
 __all__ = ["LabelSpace", "load_label_vectors"]
@@ -171,7 +172,7 @@ def load_label_vectors(
     """
     recipes = label_recipes(words)
     with told_with("load_label_vectors(source, {})", recipes, whole=True):
-        return vectors_of(source, recipes)
+        return WordVectors(vectors_of(source, recipes))
 
 
 def vectors_of(source: Any, recipes: Mapping[Any, Any]) -> dict[Any, NDArray[np.float32]]:
