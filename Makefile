@@ -7,7 +7,7 @@ DATA ?=
 OUTPUT ?= bench_output
 SHELL := bash
 
-.PHONY: demo test lint types docs bench bench-fewshot fuzz mutants clean
+.PHONY: demo test lint types docs bench bench-fewshot bench-missing fuzz mutants clean
 .DEFAULT_GOAL := help
 
 help:  ## Show the targets
@@ -61,6 +61,9 @@ bench: $(VENV)/.test  ## Measure speed and memory as ratios; OUTPUT=folder for t
 bench-fewshot: $(VENV)/.test  ## Learn new emotions from a few samples; DATA=folder too
 	$(BIN)/python benchmarks/fewshot.py $(if $(DATA),--data $(DATA)) --output $(OUTPUT) $(ARGS)
 	$(BIN)/python benchmarks/projection.py | tee $(OUTPUT)/bench_projection.txt
+
+bench-missing: $(VENV)/.test  ## Take modalities away, with and without modality dropout; DATA=
+	$(BIN)/python benchmarks/missing.py $(if $(DATA),--data $(DATA)) --output $(OUTPUT) $(ARGS)
 
 fuzz: $(VENV)/.test  ## Damage thousands of files and read them
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
