@@ -53,6 +53,7 @@ SETTINGS = {
         "num_layers": 1,
         "label_vectors": DATA.label_vectors,
     },
+    "MTLClassifier": {"hidden_size": 4, "context_size": 4},
     "MulTClassifier": {"hidden_size": 4, "num_heads": 2, "num_layers": 1},
     "RAVENClassifier": {"hidden_size": 4, "frame_size": 4, "shift_limit": 1.0},
     "RMFNClassifier": {
@@ -66,6 +67,7 @@ LEARNS = {"max_epochs": 25, "lr": 0.02, "batch_size": 32}
 STEPS = {
     "AttentionFusionClassifier": 20.0,
     "MCTNClassifier": 5.0,
+    "MTLClassifier": 10.0,
 }
 COMMON = {
     "lr": 0.01,

@@ -9,6 +9,7 @@ from .graph_mfn import GraphMFNClassifier
 from .lf_lstm import LFLSTMClassifier, LFLSTMRegressor
 from .mctn import MCTNClassifier
 from .mte import MTEClassifier
+from .mtl import MTLClassifier
 from .mult import MulTClassifier
 from .raven import RAVENClassifier
 from .rmfn import RMFNClassifier
@@ -22,6 +23,7 @@ __all__ = [
     "LFLSTMRegressor",
     "MCTNClassifier",
     "MTEClassifier",
+    "MTLClassifier",
     "MulTClassifier",
     "RAVENClassifier",
     "RMFNClassifier",
