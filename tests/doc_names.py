@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import sklearn
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_validate
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sk_mer
@@ -36,7 +37,7 @@ def names():
     table = rng.normal(size=(9, 5))
     model = sk_mer.MTEClassifier(label_vectors=glove, **small).fit(data.X, y)
     tools = [GridSearchCV, LogisticRegression, MultimodalScaler, StandardScaler]
-    tools += [cross_val_predict, cross_validate, make_pipeline]
+    tools += [Pipeline, cross_val_predict, cross_validate, make_pipeline]
     return {
         **systems,
         **{tool.__name__: tool for tool in tools},
@@ -62,6 +63,7 @@ def names():
         "n_words": [5, 3],
         "table": table,
         "torch": torch,
+        "sklearn": sklearn,
         "all_frames": rng.normal(size=(70, 4)),
         "n_frames": [40, 30],
         "y": y,

@@ -71,7 +71,6 @@ OTHER = {
     "normalized": ["vision"],
     "num_heads": 1,
     "num_layers": 4,
-    "normalized": ["vision"],
     "output_dropout": 0.5,
     "pad_features": True,
     "output_size": 5,
