@@ -54,6 +54,8 @@ def names():
         "sentences": rng.normal(size=(60, 8)),
         "speech": rng.normal(size=(60, 8)),
         "vectors": glove,
+        "videos": [f"v{i // 6}" for i in range(60)],
+        "videos_new": [f"v{i // 6}" for i in range(60)],
         "numbers": numbers,
         "numbers_test": numbers[:30],
         "speaker": [f"s{i % 6}" for i in range(60)],
