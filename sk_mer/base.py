@@ -38,7 +38,7 @@ from .multimodal.array import MultimodalArray
 from .padding import rows_by_length
 from .preprocessing import standardised_alone
 from .targets import Examples, Targets
-from .validation import nonfinite_counts, resolve_by_modality
+from .validation import nonfinite_counts, resolve_by_modality, without_rows
 
 __all__ = ["BaseMultimodalEstimator"]
 
@@ -196,7 +196,7 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         n_empty = 0 if empty is None else int(empty.sum())
         if empty is not None:
             check(y, len(empty))
-            y, groups, sample_weight = _without(empty, y, groups, sample_weight)
+            y, groups, sample_weight = without_rows(empty, y, groups, sample_weight)
         self._modality_rates(data)
         groups = data.groups if groups is None else np.asarray(groups)
         if groups is not None and groups.shape != (len(data),):
@@ -219,23 +219,6 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         )
         rows = np.flatnonzero(told)
         return examples.take(rows), None if groups is None else groups[rows]
-
-    def _training_rows(
-        self, X: Any, **how: Any
-    ) -> tuple[MultimodalArray, NDArray[np.bool_] | None]:
-        """X without utterances that have no step, and which they are; says so."""
-        data, empty = self._checked_with_steps(X, **how)
-        if data is None:
-            raise ValueError(
-                "No utterance has a step in any modality; give some that can be learned "
-                "from."
-            )
-        if empty is not None:
-            warn_user(
-                f"{int(empty.sum())} of {len(empty)} utterances have no step in any "
-                "modality and are left out; n_empty_ counts them."
-            )
-        return data, empty
 
     def _split(
         self,
@@ -383,14 +366,6 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         self, X: MultimodalArray, names: tuple[Any, ...], vectors: Any = None
     ) -> ModuleSpec:
         return ModuleSpec(dict(X.n_features), longest_steps(X), names, vectors)
-
-
-def _without(empty: NDArray[np.bool_], y: Any, *others: Any) -> tuple[Any, ...]:
-    """What belongs to the other rows, of a length that has been checked or will be."""
-    kept, n = np.flatnonzero(~empty), len(empty)
-    arrays = [None if given is None else np.asarray(given) for given in others]
-    cut = [a[kept] if a is not None and a.shape[:1] == (n,) else a for a in arrays]
-    return _safe_indexing(y, kept), *cut
 
 
 def longest_steps(X: MultimodalArray) -> dict[str, int]:

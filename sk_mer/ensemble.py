@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, TypeVar
@@ -108,6 +109,8 @@ class SoftVotingClassifier(EmotionPredictor, _BaseComposition):  # type: ignore[
     (2, 2)
     """
 
+    # The estimators answer for utterances without a step, as each of them is told to.
+    on_empty = "prior"
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "estimators": [list],
         "weights": ["array-like", StrOptions({"tune"}), None],
@@ -319,6 +322,7 @@ class SoftVotingClassifier(EmotionPredictor, _BaseComposition):  # type: ignore[
             if hasattr(fitted[0], name):
                 setattr(self, name, getattr(fitted[0], name))
         self.multilabel_ = bool(first.multilabel_)
+        self._seen_shares = first._seen_shares
         self._seen_names, self._answering = tuple(first.labels_), list(range(len(names)))
         equal = self.weights is None or isinstance(self.weights, str)
         weights = np.ones(len(names)) if equal else np.asarray(self.weights, dtype=float)
@@ -373,6 +377,9 @@ class SoftVotingClassifier(EmotionPredictor, _BaseComposition):  # type: ignore[
 
     def _set_rows(self, rows: NDArray[Any]) -> None:
         """The estimators have rows of their own."""
+
+    def _own_rows(self) -> None:
+        self.estimators_ = [_with_own_rows(one) for one in self.estimators_]
 
     def set_labels(self: Self, labels: Sequence[Any] | Mapping[Any, Any]) -> Self:
         """Speak of these emotions from now on, seen in ``fit`` or not.
@@ -461,6 +468,16 @@ def _word(value: Any) -> Any:
 def _last(estimator: Any) -> Any:
     """An estimator, or the last step of a pipeline."""
     return estimator[-1] if hasattr(estimator, "steps") else estimator
+
+
+def _with_own_rows(estimator: Any) -> Any:
+    """A copy that can be asked for other labels and shares all else."""
+    own = copy.copy(estimator)
+    if hasattr(own, "steps"):
+        own.steps = [*own.steps[:-1], (own.steps[-1][0], _with_own_rows(own[-1]))]
+    else:
+        own._own_rows()
+    return own
 
 
 def _accepted(estimator: Any, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -137,6 +137,23 @@ class MultimodalPredictor(Shown, metaclass=ABCMeta):
             return None, empty
         return self._checked(take_rows(X, np.flatnonzero(~empty)), **how), empty
 
+    def _training_rows(
+        self, X: Any, **how: Any
+    ) -> tuple[MultimodalArray, NDArray[np.bool_] | None]:
+        """X without utterances that have no step, and which they are; says so."""
+        data, empty = self._checked_with_steps(X, **how)
+        if data is None:
+            raise ValueError(
+                "No utterance has a step in any modality; give some that can be learned "
+                "from."
+            )
+        if empty is not None:
+            warn_user(
+                f"{int(empty.sum())} of {len(empty)} utterances have no step in any "
+                "modality and are left out; n_empty_ counts them."
+            )
+        return data, empty
+
     def _fitting_modalities(self, X: MultimodalArray, *, fitting: bool) -> MultimodalArray:
         """The modalities of ``fit``, in their order; refuses others and other sizes."""
         check_fitted_modalities(X, self.n_features_)

@@ -178,6 +178,14 @@ def check_no_empty_rows(X: MultimodalArray) -> None:
         raise EmptyRowsError(str(error), np.asarray(steps == 0)) from None
 
 
+def without_rows(empty: NDArray[np.bool_], y: Any, *others: Any) -> tuple[Any, ...]:
+    """What belongs to the other rows, of a length that has been checked or will be."""
+    kept, n = np.flatnonzero(~empty), len(empty)
+    arrays = [None if given is None else np.asarray(given) for given in others]
+    cut = [a[kept] if a is not None and a.shape[:1] == (n,) else a for a in arrays]
+    return _safe_indexing(y, kept), *cut
+
+
 def take_rows(X: Any, rows: NDArray[np.intp]) -> Any:
     """Some utterances of X in any accepted form."""
     if is_container(X) and not isinstance(X, MultimodalArray):

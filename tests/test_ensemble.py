@@ -99,6 +99,17 @@ def test_new_classes_are_scored_by_those_that_score_all():
     close(model.set_labels(asked).predict_proba(X), able.predict_proba(X), 1e-6)
 
 
+def test_labels_of_one_call_change_nothing():
+    seen, new = list(LABELS)[:3], list(LABELS)[3]
+    steps = make_pipeline(MultimodalScaler(), linear(label_vectors=VECTORS))
+    model = vote(linear(), steps).fit(X, LABELS[seen])
+    before = model.predict_proba(X)
+    found = model.predict_proba(X, labels=[new, seen[0]])
+    same(model.predict_proba(X), before)
+    assert model.labels_ == seen
+    close(model.set_labels([new, seen[0]]).predict_proba(X), found)
+
+
 def test_labels_that_nobody_can_score():
     model = mixed().fit(X, LABELS)
     before = model.predict_proba(X)

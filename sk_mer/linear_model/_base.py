@@ -17,14 +17,14 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._label_columns import checked_weights
+from .._label_columns import checked_weights, refuse_other_order
 from .._shared_docs import fill_shared_docs
 from ..multimodal._duplicates import duplicate_groups
 from ..multimodal.array import MultimodalArray
 from ..predictor import MultimodalPredictor
 from ..preprocessing import MultimodalScaler, SegmentStatistics
 from ..targets import Targets
-from ..validation import nonfinite_counts
+from ..validation import nonfinite_counts, without_rows
 from ._solve import Array
 
 __all__ = ["STRENGTHS", "LinearData", "PooledLinearBase"]
@@ -46,6 +46,7 @@ class LinearData:
     weights: Array
     train: Rows
     folds: list[tuple[Rows, Rows]]
+    n_empty: int
 
 
 class PooledLinearBase(MultimodalPredictor):
@@ -56,9 +57,9 @@ class PooledLinearBase(MultimodalPredictor):
         "modalities": ["array-like", Mapping, None],
         "cv": ["cv_object"],
         "handle_nonfinite": [StrOptions({"error", "zero"})],
+        "on_empty": [StrOptions({"error", "prior", "nan", "skip"})],
     }
     _n_steps = None
-    on_empty = "error"  # no parameter here: utterances without a step are refused
 
     statistics: Sequence[str]
     cv: Any
@@ -138,7 +139,13 @@ class PooledLinearBase(MultimodalPredictor):
     ) -> LinearData:
         """Everything as given, checked; folds if answers are `held_out`."""
         SegmentStatistics(statistics=self.statistics)._check_parameters()
-        data = self._checked(X, reset=True)
+        refuse_other_order({"X": X, "y": y, "groups": groups, "sample_weight": weights})
+        data, empty = self._training_rows(X, reset=True)
+        n_empty, places = 0, np.arange(len(data))
+        if empty is not None:
+            check(y, n_samples=len(empty))
+            n_empty, places = int(empty.sum()), np.flatnonzero(~empty)
+            y, groups, weights = without_rows(empty, y, groups, weights)
         data = data if groups is None else data.with_groups(groups)
         targets, given = check(y, n_samples=len(data)), checked_weights(weights, data)
         weights = np.ones(len(data)) if given is None else given
@@ -146,36 +153,43 @@ class PooledLinearBase(MultimodalPredictor):
             raise ValueError("Only one of X_val and y_val was given; give both or none.")
         rows = np.flatnonzero(weights)
         needs_folds = held_out and val[0] is None
-        folds = self._folds(data, targets, rows) if needs_folds else []
+        folds = self._folds(data, targets, rows, places) if needs_folds else []
         if len(rows) < len(data):
             data, weights, y = data[rows], weights[rows], _safe_indexing(y, rows)
             targets = check(y, n_samples=len(rows))
         train = np.arange(len(data))
         if val[0] is None:
-            return LinearData([data], targets, weights, train, folds)
-        other = self._checked(val[0], reset=False, beside=data)
-        told = targets.encode(val[1], len(other))
+            return LinearData([data], targets, weights, train, folds, n_empty)
+        other, empty = self._training_rows(val[0], reset=False, beside=data)
+        told = targets.encode(val[1], len(other) if empty is None else len(empty))
+        told = told if empty is None else told.take(np.flatnonzero(~empty))
         encoded = np.concatenate([targets.encoded, told.encoded])
         weights = np.append(weights, np.ones(len(other)))
         folds = [(train, np.arange(len(data), len(encoded)))]
         both = Targets(targets.names, encoded, targets.numbers)
-        return LinearData([data, other], both, weights, train, folds)
+        return LinearData([data, other], both, weights, train, folds, n_empty)
 
     def _folds(
-        self, X: MultimodalArray, targets: Targets, rows: Rows
+        self, X: MultimodalArray, targets: Targets, rows: Rows, places: Rows
     ) -> list[tuple[Rows, Rows]]:
-        """Places among `rows` to learn from and to judge by, in turn."""
+        """Places among `rows` to learn from and to judge by, in turn.
+
+        Splits that a user has made are of the utterances as given, where those of X
+        stood at `places`.
+        """
         if self.cv is None or isinstance(self.cv, Integral):
             units = duplicate_groups(X) if X.groups is None else X.groups
             return _dealt(units[rows], targets.encoded[rows], int(self.cv or _FOLDS))
         splits = check_cv(self.cv).split(np.zeros(len(X)), targets.encoded, X.groups)
-        here = [(np.isin(rows, a), np.isin(rows, b)) for a, b in splits]
+        named = rows if hasattr(self.cv, "split") else places[rows]
+        here = [(np.isin(named, a), np.isin(named, b)) for a, b in splits]
         return [(np.flatnonzero(a), np.flatnonzero(b)) for a, b in here]
 
     def _learn_features(self, data: LinearData) -> Array:
         """Features of all rows, on the scale of those to train on."""
         X, weights = data.X[0], data.weights[data.train]
         self.n_features_, self.modalities_ = dict(X.n_features), list(X.modalities)
+        self.n_empty_ = data.n_empty
         self.n_nonfinite_ = nonfinite_counts(X, X.modalities, self.handle_nonfinite)
         # Of one step the mean, the least and the greatest are all the same.
         self.statistics_ = {

@@ -98,6 +98,8 @@ class PooledLinearClassifier(EmotionPredictor, PooledLinearBase):
         Their feature sizes.
     n_nonfinite_ : dict of str to int
         NaN and infinite values met in ``fit``, by modality.
+    n_empty_ : int
+        Utterances that ``fit`` left out, as they had no step in any modality.
     n_features_in_ : int
         Columns, where `X` was a matrix.
 
@@ -146,6 +148,7 @@ class PooledLinearClassifier(EmotionPredictor, PooledLinearBase):
         modalities: Any = None,
         threshold: Any = 0.5,
         handle_nonfinite: str = "error",
+        on_empty: str = "prior",
     ) -> None:
         self.statistics = statistics
         self.C = C
@@ -155,6 +158,7 @@ class PooledLinearClassifier(EmotionPredictor, PooledLinearBase):
         self.modalities = modalities
         self.threshold = threshold
         self.handle_nonfinite = handle_nonfinite
+        self.on_empty = on_empty
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -228,10 +232,10 @@ class PooledLinearClassifier(EmotionPredictor, PooledLinearBase):
         self._projection = np.zeros((0, Z.shape[1]))
         if vectors is not None:
             self._learn_vectors(data, Z, unit(vectors))
+        learned = Examples(data.X[0], targets.take(train), data.weights[train])
+        self._seen_shares = learned.shares
         zeros = np.zeros((len(rows), len(self._projection)))
         self._seen_names, self._seen_rows = names, np.hstack([rows, zeros])
-        seen = Examples(data.X[0], targets.take(train), data.weights[train])
-        self._seen_shares = seen.shares
         self._speak_of(names, self._seen_rows)
         return self
 

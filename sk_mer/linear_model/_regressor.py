@@ -8,8 +8,10 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
+from .._label_columns import align_to_model, refuse_other_order
 from ..multimodal.array import MultimodalArray
 from ..targets import check_numbers
 from ._base import STRENGTHS, PooledLinearBase
@@ -59,6 +61,8 @@ class PooledLinearRegressor(RegressorMixin, PooledLinearBase):  # type: ignore[m
         Their feature sizes.
     n_nonfinite_ : dict of str to int
         NaN and infinite values met in ``fit``, by modality.
+    n_empty_ : int
+        Utterances that ``fit`` left out, as they had no step in any modality.
     n_features_in_ : int
         Columns, where `X` was a matrix.
 
@@ -90,12 +94,14 @@ class PooledLinearRegressor(RegressorMixin, PooledLinearBase):  # type: ignore[m
         cv: Any = 5,
         modalities: Any = None,
         handle_nonfinite: str = "error",
+        on_empty: str = "prior",
     ) -> None:
         self.statistics = statistics
         self.alpha = alpha
         self.cv = cv
         self.modalities = modalities
         self.handle_nonfinite = handle_nonfinite
+        self.on_empty = on_empty
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -150,14 +156,16 @@ class PooledLinearRegressor(RegressorMixin, PooledLinearBase):  # type: ignore[m
         self.alpha_ = only
         self._rows = ridge_rows(Z[train], numbers[train], data.weights[train], self.alpha_)
         self.targets_ = list(data.targets.names)
+        told = data.weights[train] @ data.targets.known[train]
+        self._means = (data.weights[train] @ np.nan_to_num(numbers[train])) / told
         self._one_column = np.asarray(y).ndim == 1
         return self
 
+    def _prior_outputs(self) -> Array:
+        return np.asarray(self._means)
+
     def _forward(self, X: MultimodalArray) -> NDArray[Any]:
         return self._features(X) @ self._rows.T
-
-    def _prior_outputs(self) -> Array:
-        return self.intercept_  # what the mean utterance is told
 
     def predict(self, X: Any) -> Array:
         """The numbers of each utterance.
@@ -181,6 +189,36 @@ class PooledLinearRegressor(RegressorMixin, PooledLinearBase):  # type: ignore[m
         """
         numbers: Any = self._outputs(X)
         return numbers[:, 0] if self._one_column else numbers  # type: ignore[no-any-return]
+
+    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Coefficient of determination, the mean over columns.
+
+        Parameters
+        ----------
+        X : like in ``fit``
+            Utterances.
+        y : DataFrame or array-like of shape (n, n_targets) or (n,)
+            Their numbers. Columns of a DataFrame are found by name.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the utterances.
+
+        Returns
+        -------
+        float
+            At most 1.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the utterances do not fit those of ``fit``, or `y` has other columns.
+        """
+        check_is_fitted(self)
+        refuse_other_order({"X": X, "y": y, "sample_weight": sample_weight})
+        truth = y if np.ndim(y) == 1 else align_to_model(y, self)
+        truth, weights = self._answered(X, truth, sample_weight)
+        return float(r2_score(truth, self.predict(X), sample_weight=weights))
 
     @property
     def coef_(self) -> Array:

@@ -7,13 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from .._declared import check_counts, check_names, expect, is_number
+from .._declared import check_count, check_counts, check_names, expect, is_number
 
 __all__ = ["FITTED_LINEAR", "check_linear", "wanted_of_linear"]
 
-_OF_ALL = ("mean_", "modalities_", "n_features_", "n_nonfinite_", "scale_", "statistics_")
+_OF_ALL = (
+    "mean_",
+    "modalities_",
+    "n_empty_",
+    "n_features_",
+    "n_nonfinite_",
+    "scale_",
+    "statistics_",
+)
 _OF_CLASSIFIERS = ("C_", "_calibration", "_projection")
-_OF_REGRESSORS = ("_one_column", "_rows", "alpha_", "targets_")
+_OF_REGRESSORS = ("_means", "_one_column", "_rows", "alpha_", "targets_")
 FITTED_LINEAR = (*_OF_ALL, *_OF_CLASSIFIERS, *_OF_REGRESSORS)
 _STATISTICS = ("mean", "std", "min", "max", "delta")
 
@@ -38,6 +46,7 @@ def check_linear(fitted: Mapping[str, Any], *, regressor: bool) -> None:
     BadValue
     """
     sizes = check_counts(fitted["n_features_"], "n_features_", 1)
+    check_count(fitted["n_empty_"], "n_empty_", 0)
     names, taken = list(sizes), fitted["statistics_"]
     expect(fitted["modalities_"] == names, "modalities_", fitted["modalities_"], str(names))
     check_counts(fitted["n_nonfinite_"], "n_nonfinite_", 0, keys=names)
@@ -54,6 +63,7 @@ def check_linear(fitted: Mapping[str, Any], *, regressor: bool) -> None:
     if regressor:
         targets = check_names(fitted["targets_"], "targets_", list)
         _check_array(fitted, "_rows", (len(targets), columns))
+        _check_array(fitted, "_means", (len(targets),))
         expect(is_number(fitted["alpha_"]), "alpha_", fitted["alpha_"], "a number")
         one = fitted["_one_column"]
         expect(isinstance(one, bool), "_one_column", one, "True or False")

@@ -22,7 +22,7 @@ from sk_mer.linear_model._base import _dealt
 from sk_mer.metrics import concordance_score, label_auc_score
 from sk_mer.preprocessing import SegmentStatistics
 
-from ..systems import CLASSES, DATA, LABELS, NUMBERS, X, answers, close, without
+from ..systems import CLASSES, DATA, LABELS, NUMBERS, X, answers, close, with_holes, without
 
 same = np.testing.assert_array_equal
 EVERY = pytest.mark.parametrize("kind", [PooledLinearClassifier, PooledLinearRegressor])
@@ -275,6 +275,58 @@ def test_values_that_are_not_finite(kind):
     assert model.n_nonfinite_ == {"text": 0, "audio": 1, "vision": 0}
     expected = made(kind).fit(MultimodalArray(zeros), targets(kind))
     close(answers(model, broken), answers(expected, MultimodalArray(zeros)))
+
+
+HOLES = with_holes(2, 5)
+REST = np.delete(np.arange(96), [2, 5])
+
+
+@EVERY
+def test_utterances_without_a_step(kind):
+    y, weights = targets(kind), np.arange(96) % 3 + 1.0
+    with pytest.warns(UserWarning, match="2 of 96 .* are left out"):
+        model = made(kind).fit(HOLES, y, sample_weight=weights)
+    others = made(kind).fit(X[REST], y.iloc[REST], sample_weight=weights[REST])
+    close(answers(model), answers(others))
+    assert (model.n_empty_, others.n_empty_) == (2, 0)
+    method = model.predict if kind is PooledLinearRegressor else model.predict_proba
+    with pytest.warns(UserWarning, match="2 of 96 .* answered with what is most common"):
+        found = method(HOLES)
+    mean = np.average(y.iloc[REST], axis=0, weights=weights[REST])
+    close(found[[2, 5]], np.tile(mean, (2, 1)))
+    model.set_params(on_empty="skip")
+    close(method(HOLES), found[REST])
+    assert model.score(HOLES, y) == pytest.approx(others.score(X[REST], y.iloc[REST]))
+    model.set_params(on_empty="error")
+    with pytest.raises(ValueError, match=r"Row.s. 2, 5 have no steps"):
+        model.predict(HOLES)
+
+
+def test_splits_name_the_utterances_as_given():
+    """Rows 2 and 5 stand in the splits, too, and count in none."""
+    halves = [(np.arange(48), np.arange(48, 96)), (np.arange(48, 96), np.arange(48))]
+    folds = []
+    with pytest.MonkeyPatch.context() as patch:
+        plain = PooledLinearClassifier._choose
+
+        def noted(self, strengths, data, *rest):
+            folds.append(data.folds)
+            return plain(self, strengths, data, *rest)
+
+        patch.setattr(PooledLinearClassifier, "_choose", noted)
+        with pytest.warns(UserWarning, match="are left out"):
+            PooledLinearClassifier(C=[0.1, 1.0], cv=halves).fit(HOLES, LABELS)
+    (found,) = folds
+    same(found[0][0], np.arange(46))
+    same(found[0][1], np.arange(46, 94))
+
+
+@EVERY
+def test_validation_rows_without_a_step(kind):
+    y, alone = targets(kind), kind().fit(X, targets(kind), X_val=X[REST], y_val=targets(kind).iloc[REST])  # fmt: skip
+    with pytest.warns(UserWarning, match="are left out"):
+        model = kind().fit(X, y, X_val=HOLES, y_val=y)
+    close(answers(model), answers(alone))
 
 
 # New labels.
