@@ -1,6 +1,12 @@
 """Pictures of what models do."""
 
 from ._continual import ContinualReportDisplay
+from ._fusion_graph import FusionGraphDisplay
 from ._missing import MissingModalityDisplay, missing_modality_report
 
-__all__ = ["ContinualReportDisplay", "MissingModalityDisplay", "missing_modality_report"]
+__all__ = [
+    "ContinualReportDisplay",
+    "FusionGraphDisplay",
+    "MissingModalityDisplay",
+    "missing_modality_report",
+]
