@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from ..classifier import BaseMultimodalClassifier
 from ..module_spec import ModuleSpec
 from ..multimodal.array import MultimodalArray
-from ..targets import Targets
+from ..targets import Examples, Targets
 from .layers.head import LabelHead, SystemModule
 from .layers.no_class import NoClassLoss
 from .layers.pooling import all_steps
@@ -238,16 +239,17 @@ class MTLClassifier(BaseMultimodalClassifier):
         data = super()._checked(X, **kwargs)
         return data.with_groups(_videos(data.groups))
 
-    def _checked_examples(self, X: Any, y: Any, groups: Any, *args: Any) -> Any:
-        return super()._checked_examples(X, y, _videos(groups), *args)
+    def _checked_examples(self, *args: Any) -> tuple[Examples, Any]:
+        examples, groups = super()._checked_examples(*args)
+        videos = _videos(groups)
+        return replace(examples, X=examples.X.with_groups(videos)), videos
 
 
 def _videos(groups: Any) -> NDArray[Any] | None:
     """Groups, or the videos of ids of utterances."""
     if groups is None:
         return None
-    found = np.asarray(groups)
-    texts = [str(name) for name in found.ravel()]
-    if found.ndim != 1 or not all(map(_NUMBER.search, texts)):
-        return found
-    return np.array([_NUMBER.sub("", name) for name in texts])
+    names = [str(name) for name in groups]
+    if not all(map(_NUMBER.search, names)):
+        return np.asarray(groups)
+    return np.array([_NUMBER.sub("", name) for name in names])

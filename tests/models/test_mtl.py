@@ -1,6 +1,7 @@
 """MTL: its equations in numpy, videos as sequences, and the column for no emotion."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.model_selection import GridSearchCV, GroupKFold
@@ -219,3 +220,12 @@ def test_one_class_a_row_has_no_more_columns(videos):
         for how in (True, False)
     ]
     assert found[0].shape == found[1].shape == (240,)
+
+
+def test_groups_in_another_order_are_refused(emotions):
+    """Ids of utterances too, whose index is read before they become videos."""
+    y = emotions.y[emotions.seen]
+    for form in ("v{}[1]", "v{}"):
+        groups = pd.Series([form.format(row // 4) for row in range(240)])
+        with pytest.raises(ValueError, match="groups has the rows of y in another order"):
+            MTLClassifier(**QUICK).fit(emotions.X, y, groups=groups[::-1])
