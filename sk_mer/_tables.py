@@ -31,7 +31,7 @@ def probability_table(X: Any, scores: NDArray[Any], labels: Sequence[Any]) -> pd
     DataFrame of shape (n, n_labels)
     """
     columns = pd.Index(list(labels), tupleize_cols=False)
-    return pd.DataFrame(scores, columns=columns, index=_row_names(X))
+    return pd.DataFrame(scores, columns=columns, index=_row_names(X, len(scores)))
 
 
 def most_probable(
@@ -58,10 +58,13 @@ def most_probable(
     best = np.take_along_axis(scores, order, axis=1)
     names, found = label_array(labels), {}
     for place in range(order.shape[1]):
-        found[f"emotion_{place + 1}"] = names[order[:, place]]
+        chosen = names[order[:, place]].astype(object)
+        chosen[np.isnan(best[:, place])] = None
+        found[f"emotion_{place + 1}"] = chosen
         found[f"probability_{place + 1}"] = best[:, place]
-    return pd.DataFrame(found, index=_row_names(X))
+    return pd.DataFrame(found, index=_row_names(X, len(scores)))
 
 
-def _row_names(X: Any) -> Any:
-    return X.index if hasattr(X, "columns") else None
+def _row_names(X: Any, n_answers: int) -> Any:
+    """Names of the rows of a table, if all of them are answered."""
+    return X.index if hasattr(X, "columns") and len(X) == n_answers else None

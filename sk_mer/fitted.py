@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.utils import to_tensor
 from torch import nn
 
+from ._warn import warn_user
 from .batching import MultimodalDataset
 from .module_spec import ModuleSpec
 from .multimodal.array import MultimodalArray
@@ -109,7 +110,8 @@ class FittedNet(MultimodalPredictor):
         ndarray of shape (n, n_states)
             For a plot, a search for similar utterances, or another model. A system with a
             state for each modality gives them side by side, in the order of
-            ``modalities_``, zeros where an utterance lacks one.
+            ``modalities_``, zeros where an utterance lacks one. For an utterance without
+            any step: zeros, with a warning, NaN or nothing, as `on_empty` says.
 
         Raises
         ------
@@ -119,7 +121,24 @@ class FittedNet(MultimodalPredictor):
             If the utterances do not fit those of ``fit``.
         """
         self._check_fitted()
-        data = self._checked(X, reset=False)
+        data, empty = self._checked_with_steps(X, reset=False)
+        if data is None:
+            raise ValueError("X has no utterance with a step in any modality; give one.")
+        states = self._states(data)
+        if empty is None or self.on_empty == "skip":
+            return states
+        value = np.nan if self.on_empty == "nan" else 0.0
+        found = np.full((len(empty), states.shape[1]), value, dtype=np.float32)
+        found[~empty] = states
+        if self.on_empty == "prior":
+            warn_user(
+                f"{int(empty.sum())} of {len(empty)} utterances have no step in any "
+                "modality; their states are zeros (on_empty='prior')."
+            )
+        return found
+
+    def _states(self, data: MultimodalArray) -> NDArray[np.float32]:
+        """States of checked utterances, in their order."""
         self._prepare_prediction(data)
         self._warn_of_cut(data)
         order = rows_by_length(data, self._batch_groups(data))

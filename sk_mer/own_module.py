@@ -139,6 +139,7 @@ class ModuleClassifier(BaseMultimodalClassifier):
         clip_norm: float | None = 1.0,
         validation_fraction: float | None = 0.1,
         handle_nonfinite: str = "error",
+        on_empty: str = "prior",
         device: Any = "cpu",
         precision: str = "fp32",
         continual: str = "gem",
@@ -165,6 +166,7 @@ class ModuleClassifier(BaseMultimodalClassifier):
         self.clip_norm = clip_norm
         self.validation_fraction = validation_fraction
         self.handle_nonfinite = handle_nonfinite
+        self.on_empty = on_empty
         self.device = device
         self.precision = precision
         self.continual = continual

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, softmax
-from sklearn.base import ClassifierMixin
+from sklearn.base import ClassifierMixin, is_regressor
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
@@ -163,9 +163,10 @@ class MultimodalPredictor(Shown, metaclass=ABCMeta):
         required = self._required(names, fitting=fitting)
         lacking = [name for name in required if name not in X]
         if (lacking and self.missing == "error") or not present:
+            other = "give it" if is_regressor(self) else "MTEClassifier does without"
             raise ValueError(
                 f"{type(self).__name__} needs {quoted(required or used)}, but X lacks "
-                f"{quoted(lacking or used)}; MTEClassifier does without."
+                f"{quoted(lacking or used)}; {other}."
             )
         return X.select(*present)
 

@@ -205,24 +205,27 @@ def check_present(
     X: MultimodalArray, required: Iterable[str], system: str, can_fill: bool
 ) -> None:
     """Refuse utterances that lack a modality which a system needs."""
-    filled = "set missing='zeros', " if can_fill else ""
+    filled = ", set missing='zeros'" if can_fill else ""
+    # No regressor does without.
+    other = "" if system.endswith("Regressor") else ", or use MTEClassifier"
     for name in required:
         refuse_rows(
             np.flatnonzero(X.lengths(name) == 0),
             f"no steps in modality {name!r}, which {system} needs",
-            f"leave these utterances out, {filled}or use MTEClassifier",
+            f"leave these utterances out{filled}{other}",
         )
 
 
 def check_aligned(X: MultimodalArray, system: str) -> None:
     """Refuse utterances whose modalities, those that are there, differ in steps."""
+    kind = "Regressor" if system.endswith("Regressor") else "Classifier"
     for first, name in combinations(X.modalities, 2):
         steps, others = X.lengths(first), X.lengths(name)
         refuse_rows(
             np.flatnonzero((steps != others) & (steps > 0) & (others > 0)),
             f"different numbers of steps in {first!r} and {name!r}, while {system} "
             "joins them step by step",
-            "align them to words first, or use LFLSTMClassifier",
+            f"align them to words first, or use LFLSTM{kind}",
         )
 
 

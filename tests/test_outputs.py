@@ -8,6 +8,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sk_mer import MultimodalArray
+
 from .systems import CLASSES, DATA, EVERY, LABELS, X, answers, close, fitted, make
 
 
@@ -55,8 +57,30 @@ class TestEmbeddings:
     def test_errors(self):
         with pytest.raises(NotFittedError):
             make("LFLSTMClassifier").transform(X)
-        with pytest.raises(ValueError, match="lacks 'text'"):
-            fitted("LFLSTMClassifier").transform(X.drop("text"))
+        for name, other in (
+            ("LFLSTMClassifier", "MTEClassifier does w"),
+            ("LFLSTMRegressor", "give it"),
+        ):
+            with pytest.raises(ValueError, match=f"^{name} needs .* lacks 'text'; {other}"):
+                fitted(name).transform(X.drop("text"))
+
+    def test_utterances_without_a_step(self):
+        model = make("LFLSTMClassifier").fit(X, LABELS)
+        none = {name: [None, *[u[name] for u in X[1:6]]] for name in X.modalities}
+        rest = model.transform(X[1:6])
+        with pytest.warns(UserWarning, match="1 of 6 utterances have no step .* zeros"):
+            found = model.transform(none)
+        close(found[1:], rest)
+        assert not found[0].any()
+        assert np.isnan(model.set_params(on_empty="nan").transform(none)[0]).all()
+        assert model.most_probable(none, 1)["emotion_1"].isna().tolist()[0]
+        close(model.set_params(on_empty="skip").transform(none), rest)
+        with pytest.raises(ValueError, match="no steps in any of the modalities"):
+            model.set_params(on_empty="error").transform(none)
+        model.set_params(on_empty="prior")
+        nothing = MultimodalArray(none)[:1]
+        with pytest.raises(ValueError, match=r"^X has no utterance with a step"):
+            model.transform(nothing)
 
     def test_in_lower_precision(self):
         model = make("LFLSTMClassifier", precision="bf16").fit(X, LABELS)

@@ -17,7 +17,7 @@ from sk_mer import ModuleClassifier
 
 from .systems import CLASSES, LABELS, X, close, without
 
-GUIDE = Path(__file__).parents[1] / "docs" / "user_guide" / "own_module.rst"
+GUIDE = Path(__file__).parents[1] / "docs" / "user_guide" / "module_classifier.rst"
 SETTINGS = {"max_epochs": 3, "lr": 0.05, "batch_size": 32, "random_state": 0}
 
 
