@@ -83,17 +83,16 @@ class MCTNModule(SystemModule):
 class MCTNClassifier(BaseMultimodalClassifier):
     """MCTN: learns from all modalities, predicts from one, by default the text.
 
-    In training the encoded source must suffice to decode the other modalities, and the
-    first of them to decode the source again. To predict, only the source is needed.
+    In training the encoded source must suffice to decode the targets, and the first of
+    them to decode the source again. To predict, only the source is needed. Modalities
+    that are neither are not read.
 
     Parameters
     ----------
     source : str or None, default=None
-        The modality that is read, and that alone is needed to predict. By default
-        ``"text"``, or the first where there is none of that name.
+        What is read to predict; by default ``"text"``, or the first without such a name.
     targets : sequence of str or None, default=None
-        Modalities that it is translated into, one level of encoders each; by default
-        all others, in their order. Modalities that are neither are not read.
+        What it is translated into, one level of encoders each; all others by default.
     hidden_size : int, default=32
         Size of every encoder and decoder.
     dropout : float, default=0.0

@@ -1,7 +1,6 @@
 """MulT: the multimodal transformer (Tsai et al., ACL 2019, arXiv 1906.00295).
 
-Each modality is read by means of each other one: its steps attend to all steps of the
-other, however many these are, so that nothing needs to be aligned.
+Steps of each modality attend to all steps of each other one; nothing must be aligned.
 """
 
 from __future__ import annotations
