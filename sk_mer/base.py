@@ -314,6 +314,7 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
             context=context,
             ranks=ranks,
             step=step,
+            numbers=train.targets.numbers,
         )
         context.call_on_fit_task_end(**shown)
         return trained

@@ -90,7 +90,7 @@ RUNS = {
         m, GRID, cv=2, min_resources=48
     ).fit(A, CLASSES),
     "learning_curve": lambda m, r, A: model_selection.learning_curve(
-        m, A, CLASSES, cv=2, train_sizes=[0.5, 1.0], error_score="raise", shuffle=True
+        m, A, CLASSES, cv=2, train_sizes=[0.5, 1.0], error_score="raise", shuffle=True, random_state=0
     ),
     "validation_curve": lambda m, r, A: model_selection.validation_curve(
         m, A, CLASSES, cv=2, param_name="lr", param_range=[0.1, 0.2], error_score="raise"
@@ -159,7 +159,7 @@ RUNS = {
         ensemble.BaggingClassifier(m, 2, random_state=0), A, CLASSES
     ),
     "AdaBoostClassifier": lambda m, r, A: predicts(
-        ensemble.AdaBoostClassifier(m, n_estimators=2), A, CLASSES
+        ensemble.AdaBoostClassifier(m, n_estimators=2, random_state=0), A, CLASSES
     ),
     "SelfTrainingClassifier": lambda m, r, A: predicts(
         semi_supervised.SelfTrainingClassifier(m, max_iter=1),
@@ -191,7 +191,7 @@ RUNS = {
     "StackingRegressor": lambda m, r, A: predicts(
         ensemble.StackingRegressor([("a", r)], cv=2), A, VALENCE
     ),
-    "BaggingRegressor": lambda m, r, A: predicts(ensemble.BaggingRegressor(r, 2), A, VALENCE),
+    "BaggingRegressor": lambda m, r, A: predicts(ensemble.BaggingRegressor(r, 2, random_state=0), A, VALENCE),
     "AdaBoostRegressor": lambda m, r, A: predicts(
         ensemble.AdaBoostRegressor(r, n_estimators=2, random_state=0), A, VALENCE
     ),

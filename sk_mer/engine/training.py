@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.base import is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
@@ -267,6 +266,7 @@ def train_net(
     context: Any,
     ranks: bool = True,
     step: Callback | None = None,
+    numbers: bool = False,
 ) -> tuple[NeuralNet, History]:
     """Train a module; the net that comes back predicts and holds no data.
 
@@ -289,6 +289,8 @@ def train_net(
         does.
     step : Callback, optional
         What changes gradients before they are clipped.
+    numbers : bool, default=False
+        Whether the targets are numbers, and not labels.
 
     Returns
     -------
@@ -322,7 +324,7 @@ def train_net(
         seed=seed,
         callbacks=callbacks,
     )
-    net._answers = _answers(estimator, module, train, score)
+    net._answers = _answers(module, train, score, numbers=numbers)
     net.fit(train)
     net._answers = None
     if _was_interrupted(net, estimator):
@@ -336,16 +338,15 @@ def train_net(
 
 
 def _answers(
-    estimator: Any, module: nn.Module, train: MultimodalDataset, score: Any
+    module: nn.Module, train: MultimodalDataset, score: Any, *, numbers: bool
 ) -> Answers:
     """What the outputs mean, for callbacks of the user."""
-    if is_regressor(estimator):
-        return Answers(train.y.shape[1], "numbers")
-    n_outputs = len(module.label_rows())  # type: ignore[operator]
     if train.y.ndim == 1:
-        return Answers(n_outputs, "classes")
+        return Answers(len(module.label_rows()), "classes")  # type: ignore[operator]
+    if numbers:
+        return Answers(train.y.shape[1], "numbers")
     thresholds = getattr(score, "thresholds", None)
-    return Answers(n_outputs, "labels", 0.5 if thresholds is None else thresholds)
+    return Answers(train.y.shape[1], "labels", 0.5 if thresholds is None else thresholds)
 
 
 def _was_interrupted(net: NeuralNet, estimator: Any) -> bool:

@@ -182,6 +182,7 @@ class TestBfloat16:
         X, X_val = emotions.X[80:], emotions.X[:80]
         again = Recomputed()
         settings = {**OPTIMIZERS[optimizer], "callbacks": [("again", again)]}
+        mte.set_params(lr=settings.pop("lr", mte.lr))
         mte.set_params(precision="bf16", patience=None, net_params=settings)
         mte.fit(X, y[80:], X_val=X_val, y_val=y[:80])
         names = ("valid_loss", "valid_weighted_accuracy")

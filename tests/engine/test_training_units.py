@@ -311,6 +311,9 @@ class Bias(nn.Module):
     def forward(self, sequences, lengths):
         return sequences["text"][:, 0] + self.bias
 
+    def label_rows(self):
+        return self.bias.detach().numpy()[:, None]
+
 
 class Spy(Callback):
     """Notes the rate and the weight of each epoch."""

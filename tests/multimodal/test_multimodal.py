@@ -180,7 +180,7 @@ class TestNaturalInputs:
             MultimodalArray(given)
 
     def test_one_utterance(self, ragged):
-        with pytest.raises(ValueError, match=r"or put a single utterance in a list, as in"):
+        with pytest.raises(ValueError, match=r"give an array of one, X\[:1\], or a list"):
             MultimodalArray(ragged[0])
 
     @pytest.mark.parametrize(
