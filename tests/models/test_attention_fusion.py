@@ -234,7 +234,8 @@ def test_sequences_where_there_were_vectors(fitted, mixed, emotions):
 
 
 def test_settings_of_the_public_code():
-    model = AttentionFusionClassifier.from_preset("merbench", hidden_size=4, max_epochs=1)
+    settings = {"hidden_size": 16, "max_epochs": 1, "random_state": 0}
+    model = AttentionFusionClassifier.from_preset("merbench", **settings)
     model.fit(np.eye(12), np.arange(12) % 2)
     (weights,) = model.modality_weights(np.eye(12)).T
     assert len(np.unique(weights)) > 1  # a softmax of one modality would be 1
