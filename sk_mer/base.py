@@ -37,8 +37,13 @@ from .multimodal._duplicates import duplicate_groups
 from .multimodal.array import MultimodalArray
 from .padding import rows_by_length
 from .preprocessing import standardised_alone
-from .targets import Examples, Targets
-from .validation import nonfinite_counts, resolve_by_modality, without_rows
+from .targets import Examples
+from .validation import (
+    has_validation,
+    nonfinite_counts,
+    resolve_by_modality,
+    without_rows,
+)
 
 __all__ = ["BaseMultimodalEstimator"]
 
@@ -183,9 +188,6 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         check_net_params(self.net_params)
         check_accelerator(self.net_params, self.random_state)
 
-    def _check_targets(self, y: Any, n_samples: int) -> Targets:
-        raise NotImplementedError
-
     def _checked_examples(
         self, X: Any, y: Any, groups: Any, sample_weight: Any, check: Any
     ) -> tuple[Examples, Any]:
@@ -203,13 +205,13 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
             raise ValueError(f"groups has shape {groups.shape}; expected ({len(data)},).")
         data = data.with_groups(groups)
         weights = checked_weights(sample_weight, data)
-        if weights is not None:
+        targets = check(y, len(data))  # of all rows, also where they do not count
+        if weights is not None and not weights.all():
             rows = np.flatnonzero(weights)
-            check(y, len(data))  # in all rows, also where they do not count
-            if len(rows) < len(data):
-                data, weights, y = data[rows], weights[rows], _safe_indexing(y, rows)
-                groups = None if groups is None else groups[rows]
-        examples = Examples(data, check(y, len(data)), weights, n_empty)
+            data, weights, y = data[rows], weights[rows], _safe_indexing(y, rows)
+            groups = None if groups is None else groups[rows]
+            targets = check(y, len(data))  # no label that only these rows bring in
+        examples = Examples(data, targets, weights, n_empty)
         told: NDArray[np.bool_] = np.asarray(examples.targets.known.any(axis=1))
         if told.all() or self._reads_unlabeled:
             return examples, groups
@@ -259,9 +261,7 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         self, examples: Examples, X_val: Any, y_val: Any
     ) -> Examples | None:
         """The user's validation rows, read like the training rows beside them."""
-        if (X_val is None) != (y_val is None):
-            raise ValueError("Only one of X_val and y_val was given; give both or none.")
-        if X_val is None:
+        if not has_validation(X_val, y_val):
             return None
         refuse_other_order({"X_val": X_val, "y_val": y_val})
         data, empty = self._training_rows(X_val, reset=False, beside=examples.X)

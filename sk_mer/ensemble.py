@@ -28,7 +28,7 @@ from .multimodal._duplicates import duplicate_groups
 from .multimodal.array import MultimodalArray
 from .predictor import EmotionPredictor
 from .targets import Targets, check_targets
-from .validation import check_names, is_container
+from .validation import check_names, has_validation, is_container
 
 __all__ = ["SoftVotingClassifier"]
 
@@ -223,12 +223,11 @@ class SoftVotingClassifier(EmotionPredictor, _BaseComposition):  # type: ignore[
             pipeline is to read a validation set, or labels differ between estimators.
         """
         used = self._checked_estimators()
-        if (X_val is None) != (y_val is None):
-            raise ValueError("Only one of X_val and y_val was given; give both or none.")
+        validated = has_validation(X_val, y_val)
         X = _container(X)
         rng = check_random_state(self.random_state)
         given = {"sample_weight": sample_weight, "groups": groups}
-        if "tune" in (_word(self.weights), _word(self.threshold)) and X_val is None:
+        if "tune" in (_word(self.weights), _word(self.threshold)) and not validated:
             X, y, given, X_val, y_val = self._drawn(X, y, given, rng)
         given |= {"X_val": X_val, "y_val": y_val}
         jobs = [

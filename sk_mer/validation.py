@@ -178,6 +178,13 @@ def check_no_empty_rows(X: MultimodalArray) -> None:
         raise EmptyRowsError(str(error), np.asarray(steps == 0)) from None
 
 
+def has_validation(X_val: Any, y_val: Any) -> bool:
+    """Whether a validation set was given; refuses one half of it."""
+    if (X_val is None) != (y_val is None):
+        raise ValueError("Only one of X_val and y_val was given; give both or none.")
+    return X_val is not None
+
+
 def without_rows(empty: NDArray[np.bool_], y: Any, *others: Any) -> tuple[Any, ...]:
     """What belongs to the other rows, of a length that has been checked or will be."""
     kept, n = np.flatnonzero(~empty), len(empty)

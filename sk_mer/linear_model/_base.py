@@ -24,7 +24,7 @@ from ..multimodal.array import MultimodalArray
 from ..predictor import MultimodalPredictor
 from ..preprocessing import MultimodalScaler, SegmentStatistics
 from ..targets import Targets
-from ..validation import nonfinite_counts, without_rows
+from ..validation import has_validation, nonfinite_counts, without_rows
 from ._solve import Array
 
 __all__ = ["STRENGTHS", "LinearData", "PooledLinearBase"]
@@ -149,16 +149,15 @@ class PooledLinearBase(MultimodalPredictor):
         data = data if groups is None else data.with_groups(groups)
         targets, given = check(y, n_samples=len(data)), checked_weights(weights, data)
         weights = np.ones(len(data)) if given is None else given
-        if (val[0] is None) != (val[1] is None):
-            raise ValueError("Only one of X_val and y_val was given; give both or none.")
+        validated = has_validation(*val)
         rows = np.flatnonzero(weights)
-        needs_folds = held_out and val[0] is None
+        needs_folds = held_out and not validated
         folds = self._folds(data, targets, rows, places) if needs_folds else []
         if len(rows) < len(data):
             data, weights, y = data[rows], weights[rows], _safe_indexing(y, rows)
             targets = check(y, n_samples=len(rows))
         train = np.arange(len(data))
-        if val[0] is None:
+        if not validated:
             return LinearData([data], targets, weights, train, folds, n_empty)
         other, empty = self._training_rows(val[0], reset=False, beside=data)
         told = targets.encode(val[1], len(other) if empty is None else len(empty))
