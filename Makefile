@@ -7,7 +7,7 @@ DATA ?=
 OUTPUT ?= bench_output
 SHELL := bash
 
-.PHONY: demo test lint types docs bench bench-fewshot bench-missing fuzz mutants clean
+.PHONY: demo test lint types docs bench bench-fewshot bench-missing bench-systems fuzz mutants clean
 .DEFAULT_GOAL := help
 
 help:  ## Show the targets
@@ -64,6 +64,9 @@ bench-fewshot: $(VENV)/.test  ## Learn new emotions from a few samples; DATA=fol
 
 bench-missing: $(VENV)/.test  ## Take modalities away, with and without modality dropout; DATA=
 	$(BIN)/python benchmarks/missing.py $(if $(DATA),--data $(DATA)) --output $(OUTPUT) $(ARGS)
+
+bench-systems: $(VENV)/.test  ## All systems beside the linear model; DATA=folder for real data
+	$(BIN)/python benchmarks/systems.py $(if $(DATA),--data $(DATA)) --output $(OUTPUT) $(ARGS)
 
 fuzz: $(VENV)/.test  ## Damage thousands of files and read them
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
