@@ -37,7 +37,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"sk_mer {release}"
 html_static_path = ["_static"]
 html_css_files = ["layout.css"]
-html_js_files = ["copy.js"]
+html_js_files = ["copy.js", "filter.js"]
 html_show_sourcelink = False
 html_theme_options = {
     "show_prev_next": True,
@@ -72,7 +72,7 @@ suppress_warnings = ["config.cache"]
 def write_pages(app):
     """What is made from the package and from files beside it."""
     pictures.draw(HERE / "generated" / "pictures")
-    systems_table.write(HERE / "generated" / "systems.csv")
+    systems_table.write(HERE / "generated")
     speed_table.write(HERE / "results" / "engine.csv", HERE / "generated" / "speed.csv")
     for name in ("changelog", "contributing"):
         source = HERE.parent / f"{name.upper()}.md"

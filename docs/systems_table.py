@@ -1,53 +1,94 @@
-"""What each system needs and can do, read from the classes themselves."""
+"""``sk_mer.systems()`` as tables of the guide, and beside it what an epoch costs."""
 
 from __future__ import annotations
 
 import csv
 from pathlib import Path
 
-from sk_mer import models
+import pandas as pd
 
-HEADER = ["System", "Fitted on", "Predicts from", "Equal steps", "Unseen labels"]
-HEADER += ["Numbers", "ONNX"]
-_MODALITIES = ["text", "audio", "vision"]
+from sk_mer import models, systems
+
+HERE = Path(__file__).parent
+COST = HERE / "results" / "system_cost.csv"
+# Heading, column of ``systems()``.
+_ANSWERS = {
+    "Reads": "reads",
+    "Equal steps": "aligned",
+    "Fitted on": "fitted_on",
+    "Predicts from": "predicts_from",
+    "Unseen labels": "zero_shot",
+    "Unlabelled rows": "unlabelled",
+    "Videos": "groups",
+    "Numbers": "regression",
+    "ONNX": "onnx",
+}
+HEADER = ["System", "Weights", "Epoch", *_ANSWERS]
+PAPERS = ["System", "Classes", "Paper", "Sizes", "Faults of public code, repaired"]
 
 
-def rows() -> list[list[str]]:
-    """One row a system; its classifier speaks for its regressor."""
-    names = [name for name in models.__all__ if name.endswith("Classifier")]
-    return [_row(name.removesuffix("Classifier")) for name in names]
+def page(system: str) -> str:
+    """The page of the guide on a class: it has the name of the class's file."""
+    return getattr(models, system).__module__.rpartition(".")[2]
 
 
-def _row(system: str) -> list[str]:
-    kind = getattr(models, f"{system}Classifier")
-    estimator = kind()
-    fitted_on, predicts_from = (
-        _needed(estimator._required(_MODALITIES, fitting=fitting))
-        for fitting in (True, False)
-    )
+def rows(table: pd.DataFrame) -> list[list[str]]:
+    """What the systems need and can do, a row each."""
+    cost = costs()
     return [
-        f":class:`~sk_mer.{kind.__name__}`",
-        fitted_on,
-        predicts_from,
-        _yes(kind._needs_aligned),
-        _yes(kind._uses_label_vectors),
-        _yes(f"{system}Regressor" in models.__all__),
-        _yes(hasattr(estimator, "export_onnx")),
+        [
+            _linked(name, row),
+            f"{row['n_parameters'] / 1e6:.2f} M",
+            cost.get(name, "not measured"),
+            *(_answer(row[column]) for column in _ANSWERS.values()),
+        ]
+        for name, row in table.iterrows()
     ]
 
 
-def _needed(required: list[str] | tuple[str, ...]) -> str:
-    if not required:
-        return "any modality"
-    return "all" if set(required) == set(_MODALITIES) else " and ".join(required)
+def papers(table: pd.DataFrame) -> list[list[str]]:
+    """Where they come from, a row each."""
+    return [
+        [
+            name,
+            ", ".join(f":class:`~sk_mer.{kind}`" for kind in _classes(row)),
+            f"`{row['paper']} {row['year']} <{row['link']}>`__",
+            "defaults" if pd.isna(row["preset"]) else f"``{row['preset']!r}``",
+            row["repaired"],
+        ]
+        for name, row in table.iterrows()
+    ]
 
 
-def _yes(answer: bool) -> str:
-    return "yes" if answer else "-"
+def costs() -> dict[str, str]:
+    """Time of an epoch as a multiple of that of MTE, by system."""
+    with COST.open(encoding="utf-8") as file:
+        return {row["system"]: row["ratio"] for row in csv.DictReader(file)}
 
 
-def write(path: Path) -> None:
-    """The table as CSV, for the page of the systems."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([HEADER, *rows()])
+def _classes(row: pd.Series) -> list[str]:
+    return [row[kind] for kind in ("classifier", "regressor") if not pd.isna(row[kind])]
+
+
+def _linked(name: str, row: pd.Series) -> str:
+    """Its page, or its class as long as there is none."""
+    first = _classes(row)[0]
+    if (HERE / "user_guide" / f"{page(first)}.rst").exists():
+        return f":doc:`{name} </user_guide/{page(first)}>`"
+    return f":class:`{name} <sk_mer.{first}>`"
+
+
+def _answer(value: object) -> str:
+    return {True: "yes", False: "no"}.get(value, str(value))
+
+
+def write(folder: Path) -> None:
+    """Both tables as CSV, for the page of the systems."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = systems()
+    for name, body in {
+        "systems": [HEADER, *rows(table)],
+        "system_papers": [PAPERS, *papers(table)],
+    }.items():
+        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(body)

@@ -13,6 +13,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from ._show_versions import show_versions
+    from ._systems import systems
     from .ensemble import SoftVotingClassifier
     from .labels import load_label_vectors
     from .linear_model import PooledLinearClassifier, PooledLinearRegressor
@@ -57,6 +58,7 @@ __all__ = [
     "load_label_vectors",
     "save",
     "show_versions",
+    "systems",
 ]
 
 _HOMES = {
@@ -81,6 +83,7 @@ _HOMES = {
     "load_label_vectors": "labels",
     "save": "loading",
     "show_versions": "_show_versions",
+    "systems": "_systems",
 }
 _PACKAGES = (
     "datasets",

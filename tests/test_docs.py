@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import sk_mer
 from sk_mer.engine.net import MultimodalNet
 
 from . import doc_names, systems
@@ -136,39 +137,48 @@ def test_markdown_becomes_rest():
     assert part_of_docs("markdown_pages").to_rest(MARKDOWN).strip() == REST.strip()
 
 
-def systems_table():
+def cells(found):
+    """A table of the docs by the names of its columns."""
+    return [dict(zip(found[0], row, strict=True)) for row in found[1:]]
+
+
+def test_the_table_of_systems_is_that_of_the_package():
+    module, table = part_of_docs("systems_table"), sk_mer.systems()
+    shown = cells([module.HEADER, *module.rows(table)])
+    assert len(shown) == len(table)
+    for row, (name, expected) in zip(shown, table.iterrows(), strict=True):
+        assert f"{name} <" in row["System"]
+        assert row["Weights"] == f"{expected['n_parameters'] / 1e6:.2f} M"
+        for head, column in module._ANSWERS.items():
+            told = {"yes": True, "no": False}.get(row[head], row[head])
+            assert told == expected[column], (name, head)
+    papers = cells([module.PAPERS, *module.papers(table)])
+    assert [row["System"] for row in papers] == table.index.tolist()
+    assert all(kind in sk_mer.__all__ for row in papers
+               for kind in re.findall(r"sk_mer\.(\w+)", row["Classes"]))  # fmt: skip
+
+
+def test_the_cost_of_every_system_was_measured():
+    found = part_of_docs("systems_table").costs()
+    lacking = [name for name in sk_mer.systems().index if name not in found]
+    assert not lacking, f"run: python benchmarks/system_cost.py {' '.join(lacking)}"
+    assert all(float(ratio) > 0 for ratio in found.values())
+    assert found["MTE"].startswith(("0.9", "1.0"))  # MTE against itself
+
+
+def test_every_system_has_a_page():
+    """Its page names its classes, and says what a reader looks for."""
     module = part_of_docs("systems_table")
-    return [dict(zip(module.HEADER, row)) for row in module.rows()]
-
-
-def answers_without(model, modality):
-    try:
-        model.predict(systems.X.drop(modality))
-    except ValueError:
-        return False
-    return True
-
-
-@pytest.mark.parametrize("row", systems_table(), ids=lambda row: row["System"])
-def test_the_table_of_systems_says_what_they_do(row):
-    name = row["System"].split(".")[-1].rstrip("`")
-    model = systems.fitted(name)
-    lacking = {m for m in systems.X.modalities if not answers_without(model, m)}
-    needed = {"any modality": set(), "all": {"text", "audio", "vision"}}
-    assert lacking == needed.get(row["Predicts from"], {row["Predicts from"]})
-    if row["Unseen labels"] == "yes":
-        assert (
-            systems.make(name)
-            .fit(systems.X, systems.LABELS)
-            .set_labels(systems.DATA.unseen)
-        )
-    else:
-        with pytest.raises(ValueError, match="never seen"):
-            model.set_labels(["unheard"])
-    assert (row["ONNX"] == "yes") == hasattr(model, "export_onnx")
-    assert (row["Numbers"] == "yes") == (
-        name.replace("Classifier", "Regressor") in systems.ALL
-    )
+    index = (DOCS / "user_guide" / "index.rst").read_text(encoding="utf-8")
+    for name in systems.ALL:
+        page = module.page(name)
+        path = DOCS / "user_guide" / f"{page}.rst"
+        assert path.exists(), f"write docs/user_guide/{page}.rst on {name}"
+        assert f"   {page}\n" in index, f"name {page} in docs/user_guide/index.rst"
+        source = path.read_text(encoding="utf-8")
+        assert f"~sk_mer.{name}`" in source, f"{path.name} has no link to {name}"
+        for title in ("What it computes", "differs from", "When to use it"):
+            assert title in source, f"{path.name} has no section '{title}'"
 
 
 @pytest.mark.parametrize("page", PAGES)
