@@ -31,13 +31,17 @@ Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 class Study(NamedTuple):
-    """Utterances with their groups, columns of labels, folds, and vectors of labels."""
+    """Utterances with their groups, columns of labels, folds, and vectors of labels.
+
+    `modalities` are those that say something, the one that says most first. The others
+    are there for systems that cannot do without them.
+    """
 
     X: MultimodalArray
     y: pd.DataFrame
     folds: list[Fold]
     vectors: Any
-    source: str  # the modality that says most, for systems that predict from one
+    modalities: tuple[str, ...] = ("text", "audio", "vision")
 
 
 def generated(folder: Path | None = None) -> Study:
@@ -46,11 +50,15 @@ def generated(folder: Path | None = None) -> Study:
     rows = np.arange(1600)
     X = data.X.with_groups(rows // 10)
     folds = [(rows[:1000], rows[1000:])]
-    return Study(X, data.y[data.seen], folds, data.label_vectors, "text")
+    return Study(X, data.y[data.seen], folds, data.label_vectors)
 
 
 def ravdess(folder: Path) -> Study:
-    """Complete clips in three segments; the face, one vector a clip, goes to each."""
+    """Complete clips in three segments; the face, one vector a clip, goes to each.
+
+    Every actor says the same two sentences in every emotion, so that the text is one
+    number and says nothing.
+    """
     import ravdess as demo
     from words import words_for
 
@@ -61,17 +69,18 @@ def ravdess(folder: Path) -> Study:
     audio = SegmentStatistics(n_segments=N_SEGMENTS).fit_transform(
         SilenceTrimmer().fit_transform(X.select("audio"))
     )
-    words = np.stack([utterance["text"].mean(axis=0) for utterance in X])
+    sentences = np.stack([utterance["text"].mean(axis=0) for utterance in X])
+    which = np.unique(sentences, axis=0, return_inverse=True)[1].reshape(-1, 1)
     steps = np.full(len(X), N_SEGMENTS)
     X = MultimodalArray.from_ragged(
-        text=(np.repeat(words, N_SEGMENTS, axis=0), steps),
+        text=(np.repeat(which, N_SEGMENTS, axis=0).astype(np.float32), steps),
         audio=(audio.values("audio"), audio.lengths("audio")),
         vision=(np.repeat(X.values("vision"), N_SEGMENTS, axis=0), steps),
         groups=actors.iloc[kept].to_numpy(),
     )
     folds = list(GroupKFold(N_FOLDS).split(X, groups=X.groups))
     vectors = load_label_vectors(glove, words_for(list(y.columns), glove))
-    return Study(X, y, folds, vectors, "vision")
+    return Study(X, y, folds, vectors, ("vision", "audio"))
 
 
 def mosi(folder: Path) -> Study:
@@ -98,7 +107,7 @@ def mosi(folder: Path) -> Study:
     train = (about["split"] == "train").to_numpy()
     glove = folder / "glove" / "glove.840B.300d.subset.txt"
     folds = [(np.flatnonzero(train), np.flatnonzero(~train))]
-    return Study(X, y, folds, load_label_vectors(glove, list(y.columns)), "text")
+    return Study(X, y, folds, load_label_vectors(glove, list(y.columns)))
 
 
 def goemotions(folder: Path) -> Study:
@@ -118,7 +127,7 @@ def goemotions(folder: Path) -> Study:
     train = np.arange(len(y)) < N_COMMENTS
     folds = [(np.flatnonzero(known & train), np.flatnonzero(known & ~train))]
     vectors = load_label_vectors(glove, words_for(list(y.columns), glove))
-    return Study(X, y, folds, vectors, "text")
+    return Study(X, y, folds, vectors, ("text",))
 
 
 STUDIES: dict[str, Callable[[Path], Study]] = {
