@@ -13,6 +13,7 @@ import links  # noqa: E402
 import markdown_pages  # noqa: E402
 import pictures  # noqa: E402
 import speed_table  # noqa: E402
+import system_diagrams  # noqa: E402
 import systems_table  # noqa: E402
 
 # One thread keeps the gallery's models the same from build to build.
@@ -72,6 +73,7 @@ suppress_warnings = ["config.cache"]
 def write_pages(app):
     """What is made from the package and from files beside it."""
     pictures.draw(HERE / "generated" / "pictures")
+    system_diagrams.draw(HERE / "generated" / "pictures")
     systems_table.write(HERE / "generated")
     speed_table.write(HERE / "results" / "engine.csv", HERE / "generated" / "speed.csv")
     for name in ("changelog", "contributing"):

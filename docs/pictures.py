@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from block_diagrams import COLORS
 from matplotlib.figure import Figure
 
-_BLUE, _ORANGE, _GREEN, _GREY = "#2f6db3", "#c9622b", "#3a8f5c", "#d9d9d9"
-_MODALITIES = {"text": _BLUE, "audio": _ORANGE, "vision": _GREEN}
+_MODALITIES = {name: COLORS[name][0] for name in ("text", "audio", "vision")}
+_BLUE, _ORANGE, _GREEN = _MODALITIES.values()
+_GREY = "#d9d9d9"
 _LENGTHS = [(4, 9, 6), (7, 12, 7), (3, 0, 4), (5, 7, 0)]
 
 

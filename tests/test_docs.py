@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import itertools
 import re
+import sys
 import zlib
 from pathlib import Path
 
@@ -91,7 +93,9 @@ def test_code_runs_with_names_given(page, in_folder, monkeypatch):
 
 
 def part_of_docs(name):
-    """A module that the pages are built with."""
+    """A module that the pages are built with; it may import others beside it."""
+    if str(DOCS) not in sys.path:
+        sys.path.append(str(DOCS))
     spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -206,11 +210,56 @@ def test_the_table_of_speed_has_every_ratio():
     assert all(len(row) == 6 and all(row) for row in rows)
 
 
+def shown_pictures(page):
+    """Names of the pictures of a page, with what they say to those who cannot see."""
+    source = (DOCS / f"{page}.rst").read_text(encoding="utf-8")
+    found = re.findall(
+        r"generated/pictures/(\w+)\.svg\n +:alt:((?: .*\n| {6,}\S.*\n)+)", source
+    )
+    assert len(found) == source.count("generated/pictures/"), f"{page}: give each an alt"
+    return {name: " ".join(alt.split()) for name, alt in found}
+
+
 def test_pictures_are_drawn(tmp_path):
     part_of_docs("pictures").draw(tmp_path)
-    drawn = {path.name for path in tmp_path.iterdir()}
-    shown = set()
-    for page in PAGES:
-        source = (DOCS / f"{page}.rst").read_text(encoding="utf-8")
-        shown |= set(re.findall(r"generated/pictures/(\w+\.svg)", source))
-    assert drawn == shown
+    diagrams = part_of_docs("system_diagrams")
+    diagrams.draw(tmp_path)
+    drawn = {path.stem for path in tmp_path.glob("*.svg")}
+    shown = set().union(*map(shown_pictures, PAGES))
+    assert shown <= drawn
+    pages = map(part_of_docs("systems_table").page, systems.ALL)
+    later = {f"system_{page}" for page in set(diagrams.DIAGRAMS) - set(pages)}
+    assert drawn - shown <= later
+
+
+def test_every_system_has_a_picture():
+    module = part_of_docs("system_diagrams")
+    for page in map(part_of_docs("systems_table").page, systems.ALL):
+        assert page in module.DIAGRAMS, f"add {page!r} to docs/system_diagrams.py"
+        name, alt = f"system_{page}", module.DIAGRAMS[page].alt
+        lines = f".. image:: ../generated/pictures/{name}.svg\n   :alt: {alt}"
+        told = shown_pictures(f"user_guide/{page}").get(name)
+        assert told == alt, f"docs/user_guide/{page}.rst needs\n\n{lines}"
+
+
+@pytest.mark.parametrize("page", part_of_docs("system_diagrams").DIAGRAMS)
+def test_nothing_overlaps_in_a_picture(page):
+    """Boxes, and frames with other boxes; that no arrow crosses a box is seen to in draw."""
+    diagram = part_of_docs("system_diagrams").DIAGRAMS[page]
+    for one, other in itertools.combinations(diagram.places.values(), 2):
+        assert not one.meets(other)
+    for (title, frame), keys in zip(diagram.framed(), diagram.frames.values(), strict=True):
+        inside = {key for key, place in diagram.places.items() if frame.meets(place)}
+        assert inside >= set(keys.split()), title
+        assert not [key for key in inside if not frame.holds(diagram.places[key])], title
+    named = {key for edge in diagram.edges() for key in edge[:2]}
+    assert named == set(diagram.boxes)
+    assert diagram.draw().get_figwidth() < 8
+    assert 40 < len(diagram.alt) < 350
+
+
+def test_an_arrow_without_a_free_way_is_named():
+    module = part_of_docs("block_diagrams")
+    column = [(f"b{k}", (0, k, "box", "text")) for k in range(3)]
+    with pytest.raises(ValueError, match="no arrow from 'b0' to 'b2' is free"):
+        module.Diagram("three boxes", dict(column), "b0 > b2").draw()
