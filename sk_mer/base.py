@@ -37,7 +37,7 @@ from .multimodal._duplicates import duplicate_groups
 from .multimodal.array import MultimodalArray
 from .padding import rows_by_length
 from .preprocessing import standardised_alone
-from .targets import Examples
+from .targets import Examples, taken
 from .validation import (
     has_validation,
     nonfinite_counts,
@@ -189,16 +189,24 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         check_accelerator(self.net_params, self.random_state)
 
     def _checked_examples(
-        self, X: Any, y: Any, groups: Any, sample_weight: Any, check: Any
+        self,
+        X: Any,
+        y: Any,
+        groups: Any,
+        sample_weight: Any,
+        check: Any,
+        auxiliary: Mapping[str, NDArray[np.float32]] | None = None,
     ) -> tuple[Examples, Any]:
         """What training is to read, and its groups; `check` makes targets of `y`."""
         given = {"y": y, "groups": groups, "sample_weight": sample_weight}
         refuse_other_order({"X": X, **given})
         data, empty = self._training_rows(X, reset=True)
         n_empty = 0 if empty is None else int(empty.sum())
+        auxiliary = auxiliary or {}
         if empty is not None:
             check(y, len(empty))
             y, groups, sample_weight = without_rows(empty, y, groups, sample_weight)
+            auxiliary = taken(auxiliary, np.flatnonzero(~empty))
         self._modality_rates(data)
         groups = data.groups if groups is None else np.asarray(groups)
         if groups is not None and groups.shape != (len(data),):
@@ -210,8 +218,9 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
             rows = np.flatnonzero(weights)
             data, weights, y = data[rows], weights[rows], _safe_indexing(y, rows)
             groups = None if groups is None else groups[rows]
+            auxiliary = taken(auxiliary, rows)
             targets = check(y, len(data))  # no label that only these rows bring in
-        examples = Examples(data, targets, weights, n_empty)
+        examples = Examples(data, targets, weights, n_empty, auxiliary)
         told: NDArray[np.bool_] = np.asarray(examples.targets.known.any(axis=1))
         if told.all() or self._reads_unlabeled:
             return examples, groups
@@ -295,7 +304,8 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         step: Any = None,
     ) -> Any:
         def dataset(part: Examples) -> MultimodalDataset:
-            return self._dataset(part.X, part.targets.encoded, windows, part.weights)
+            y, weights = part.targets.encoded, part.weights
+            return self._dataset(part.X, y, windows, weights, part.auxiliary)
 
         data = dataset(train)
         data.modality_dropout = self._modality_rates(train.X)
@@ -363,10 +373,9 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         """Steps that every sequence is padded to, for ``padding="none"``."""
         return None if self.padding == "mask" else longest_steps(X)
 
-    def _spec(
-        self, X: MultimodalArray, names: tuple[Any, ...], vectors: Any = None
-    ) -> ModuleSpec:
-        return ModuleSpec(dict(X.n_features), longest_steps(X), names, vectors)
+    def _spec(self, examples: Examples, vectors: Any = None) -> ModuleSpec:
+        X, names, further = examples.X, examples.targets.names, tuple(examples.auxiliary)
+        return ModuleSpec(dict(X.n_features), longest_steps(X), names, vectors, further)
 
 
 def longest_steps(X: MultimodalArray) -> dict[str, int]:

@@ -55,6 +55,8 @@ class MultimodalDataset(torch.utils.data.Dataset[Any]):
     modality_dropout : mapping of str to float, optional
         How often each modality is taken away from an utterance, by modality; one at least
         is left. Drawn anew by each epoch of a :class:`BatchIterator`.
+    auxiliary : mapping of str to ndarray of shape (n,), optional
+        Further targets, which then go along as ``"auxiliary"`` for the loss.
 
     Examples
     --------
@@ -75,8 +77,10 @@ class MultimodalDataset(torch.utils.data.Dataset[Any]):
         sample_weight: NDArray[Any] | None = None,
         groups: NDArray[Any] | None = None,
         modality_dropout: Mapping[str, float] | None = None,
+        auxiliary: Mapping[str, NDArray[np.float32]] | None = None,
     ) -> None:
         self.X = X
+        self.auxiliary = auxiliary or {}
         self.modality_dropout = modality_dropout
         self._hidden: dict[str, NDArray[np.bool_]] = {}
         self.zero_nonfinite = zero_nonfinite
@@ -120,9 +124,9 @@ class MultimodalDataset(torch.utils.data.Dataset[Any]):
         -------
         tuple
             Arguments of a module's ``forward`` and the targets. Beside them are
-            ``"sample_weight"``, float32 ``(n,)``, where there are weights, and
-            ``"groups"``, int64 ``(n,)`` counted from 0 in the batch, where there are
-            groups.
+            ``"sample_weight"``, float32 ``(n,)``, where there are weights, ``"groups"``,
+            int64 ``(n,)`` counted from 0 in the batch, where there are groups, and
+            ``"auxiliary"``, float32 ``(n,)`` by name, where there are further targets.
 
         Examples
         --------
@@ -145,6 +149,9 @@ class MultimodalDataset(torch.utils.data.Dataset[Any]):
             inputs["sample_weight"] = torch.from_numpy(self.sample_weight[rows])
         if self.groups is not None:
             inputs["groups"] = torch.from_numpy(numbered(self.groups[rows]))
+        if self.auxiliary:
+            further = {n: torch.from_numpy(v[rows]) for n, v in self.auxiliary.items()}
+            inputs["auxiliary"] = further
         return inputs, torch.from_numpy(self.y[rows])
 
 
@@ -218,6 +225,8 @@ def split_batch(batch: Any, n_micro_batches: int) -> list[tuple[Batch, torch.Ten
             part["sample_weight"] = inputs["sample_weight"][rows]
         if groups is not None:
             part["groups"] = groups[rows] - groups[first]
+        if "auxiliary" in inputs:
+            part["auxiliary"] = {n: v[rows] for n, v in inputs["auxiliary"].items()}
         parts.append((part, y[rows]))
     return parts
 

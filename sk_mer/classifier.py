@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeGuard, TypeVar
 
 import numpy as np
@@ -83,6 +84,8 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
     label_vectors: Any = None
     pos_weight: Any
     class_weight: Any
+    # Means of further targets that a system learned beside the labels, by name.
+    _auxiliary_means: Mapping[str, float] = MappingProxyType({})
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -167,12 +170,14 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
         groups: ArrayLike | None = None,
         X_val: Any = None,
         y_val: Any = None,
+        auxiliary: Mapping[str, NDArray[np.float32]] | None = None,
     ) -> Self:
         labels = self.labels if labels is None else labels
         self._check_settings()
         labels = self._labels_of_codes(labels, y)
         check = partial(self._check_targets, labels=labels)
-        examples, by = self._checked_examples(X, y, groups, sample_weight, check)
+        given = (X, y, groups, sample_weight, check, auxiliary)
+        examples, by = self._checked_examples(*given)
         targets, data = examples.targets, examples.X
         self._check_label_weights(targets)
         space = LabelSpace(targets.names)
@@ -186,7 +191,7 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
         criterion = self._criterion(train)
         seed = int(rng.randint(np.iinfo(np.int32).max))
         with forked_seed(seed, self.device):
-            module = self._make_module(self._spec(data, space.names, space.vectors))
+            module = self._make_module(self._spec(examples, space.vectors))
             net, history = self._train(
                 module,
                 criterion,
@@ -204,6 +209,7 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
         self._seen_rows = module.label_rows()  # type: ignore[operator]
         self._seen_thresholds = self._tuned(valid, thresholds)
         self._seen_shares = examples.shares
+        self._auxiliary_means = examples.auxiliary_means
         self._speak_of(space.names, self._seen_rows)
         self._start_memory(train, rng)
         return self
@@ -303,8 +309,9 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
 
     def _described_module(self) -> nn.Module:
         vectors = self._seen_rows if self._has_vectors else None
-        spec = ModuleSpec(self.n_features_, self.n_steps_, self._seen_names, vectors)
-        module = self._make_module(spec)
+        further = tuple(self._auxiliary_means)
+        sizes = self.n_features_, self.n_steps_
+        module = self._make_module(ModuleSpec(*sizes, self._seen_names, vectors, further))
         rows = self._seen_rows if self._labels_interact else self._rows
         module.set_label_rows(torch.from_numpy(rows))  # type: ignore[operator]
         return module

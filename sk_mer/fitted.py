@@ -72,6 +72,7 @@ class FittedNet(MultimodalPredictor):
         y: NDArray[Any] | None,
         windows: Mapping[str, int] | None,
         weights: NDArray[np.float64] | None = None,
+        auxiliary: Mapping[str, NDArray[np.float32]] | None = None,
     ) -> MultimodalDataset:
         zero = self.handle_nonfinite == "zero"
         given = None if weights is None else weights.astype(np.float32)
@@ -82,6 +83,7 @@ class FittedNet(MultimodalPredictor):
             zero_nonfinite=zero,
             sample_weight=given,
             groups=self._batch_groups(X),
+            auxiliary=auxiliary,
         )
 
     def _batch_groups(self, X: MultimodalArray) -> NDArray[Any] | None:

@@ -26,6 +26,8 @@ class ModuleSpec:
         Outputs: labels, classes or target columns, in their order.
     vectors : ndarray of shape (n_outputs, n_dimensions) or None
         Word vectors of the labels, where there are any.
+    auxiliary : tuple of str
+        Further targets that are learned beside them.
 
     Examples
     --------
@@ -38,6 +40,7 @@ class ModuleSpec:
     n_steps: Mapping[str, int]
     names: tuple[Any, ...]
     vectors: NDArray[np.float32] | None = None
+    auxiliary: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)

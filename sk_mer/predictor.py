@@ -189,14 +189,17 @@ class MultimodalPredictor(Shown, metaclass=ABCMeta):
         order = getattr(self, "modalities_", X.modalities)
         return filled.select(*(name for name in order if name in filled))
 
-    def _outputs(self, X: Any) -> NDArray[np.float32]:
-        """Outputs of utterances as given."""
+    def _outputs(
+        self, X: Any, run: Any = None, prior: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float32]:
+        """Outputs of utterances as given, or what `run` makes of them when checked."""
         self._check_fitted()
+        run = self._run if run is None else run
         data, empty = self._checked_with_steps(X, reset=False)
         if data is not None and empty is None:
-            return self._run(data)
-        prior = self._prior_outputs()
-        found = np.empty((0, len(prior)), np.float32) if data is None else self._run(data)
+            return run(data)  # type: ignore[no-any-return]
+        prior = self._prior_outputs() if prior is None else prior
+        found = np.empty((0, len(prior)), np.float32) if data is None else run(data)
         if empty is None or self.on_empty == "skip":
             return found
         outputs = np.full((len(empty), len(prior)), np.nan, dtype=np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -111,12 +111,16 @@ class Examples:
         Of each; None where all count alike.
     n_empty : int, default=0
         Utterances that were given and had no step, so that they are not here.
+    auxiliary : mapping of str to ndarray of shape (n,)
+        Further targets by name, float32, NaN where unknown, which only a system's own
+        loss reads.
     """
 
     X: MultimodalArray
     targets: Targets
     weights: NDArray[np.float64] | None = None
     n_empty: int = 0
+    auxiliary: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @property
     def shares(self) -> NDArray[np.float64]:
@@ -125,13 +129,32 @@ class Examples:
         known = np.maximum(rows @ self.targets.known, np.finfo(float).tiny)
         return np.clip(rows @ self.targets.indicators / known, 1e-6, 1 - 1e-6)
 
+    @property
+    def auxiliary_means(self) -> dict[str, float]:
+        """Of each auxiliary target, over the rows where it is known; 0 without any."""
+        rows = np.ones(len(self)) if self.weights is None else self.weights
+        means = {}
+        for name, values in self.auxiliary.items():
+            weights = rows * ~np.isnan(values)
+            total = max(float(weights.sum()), np.finfo(float).tiny)
+            means[name] = float(weights @ np.nan_to_num(values)) / total
+        return means
+
     def __len__(self) -> int:
         return len(self.X)
 
     def take(self, rows: NDArray[np.intp]) -> Examples:
         """Some of them."""
         weights = None if self.weights is None else self.weights[rows]
-        return Examples(self.X[rows], self.targets.take(rows), weights, self.n_empty)
+        targets, auxiliary = self.targets.take(rows), taken(self.auxiliary, rows)
+        return Examples(self.X[rows], targets, weights, self.n_empty, auxiliary)
+
+
+def taken(
+    arrays: Mapping[str, NDArray[Any]], rows: NDArray[np.intp]
+) -> dict[str, NDArray[Any]]:
+    """Some rows of each."""
+    return {name: values[rows] for name, values in arrays.items()}
 
 
 def to_indicators(encoded: NDArray[Any], n_labels: int) -> NDArray[np.bool_]:

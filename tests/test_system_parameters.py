@@ -24,6 +24,7 @@ from .systems import (
     CLASSIFIERS,
     EVERY,
     LABELS,
+    NUMBERS,
     X,
     answers,
     fitted,
@@ -234,6 +235,19 @@ def unseen_labels(name):
     assert model.predict_proba(X).shape == (96, 2)
 
 
+def mask_attention(name):
+    """Of videos of different lengths, which a batch pads."""
+    videos = X.with_groups(np.repeat(np.arange(9), [2] * 8 + [80]))
+    found = [make(name, mask_attention=how).fit(videos, LABELS) for how in (True, False)]
+    assert differ(*(answers(model, videos) for model in found))
+
+
+def sentiment_weight(name):
+    given = {"y_sentiment": NUMBERS["valence"] - 1}
+    found = [make(name, sentiment_weight=w).fit(X, LABELS, **given) for w in (1.0, 9.0)]
+    assert differ(*(model.predict_sentiment(X) for model in found))
+
+
 def fusion_at_predict(name):
     model = copy.deepcopy(fitted(name))
     before = answers(model)
@@ -245,7 +259,8 @@ ELSEWHERE = {
     for function in (
         labels, missing, threshold, class_weight, patience, validation_fraction,
         handle_nonfinite, on_empty, device, precision, continual, memory_size, memory_strength,
-        store_memory, verbose, unseen_labels, fusion_at_predict,
+        store_memory, verbose, unseen_labels, fusion_at_predict, mask_attention,
+    sentiment_weight,
     )
 }  # fmt: skip
 

@@ -29,8 +29,8 @@ from .threads import (
 
 __all__ = ["SAMPLE_WEIGHT", "GradientClipping", "MultimodalNet"]
 
-# An entry of a batch that is for the loss and not for the module.
-SAMPLE_WEIGHT = "sample_weight"
+# Entries of a batch that are for the loss and not for the module.
+SAMPLE_WEIGHT, _AUXILIARY = "sample_weight", "auxiliary"
 
 
 class MultimodalNet(AnsweringNet, NeuralNet):
@@ -51,9 +51,9 @@ class MultimodalNet(AnsweringNet, NeuralNet):
     meet inside the module, which says so by ``rows_are_independent``, and that the loss
     is a mean whose ``total_weight`` is known; otherwise the batch stays whole.
 
-    A batch may carry ``"sample_weight"`` beside its sequences and lengths, which goes
-    to the loss. In training a module may answer ``(logits, extras)``; its loss reads
-    both, everything else the logits.
+    A batch may carry ``"sample_weight"`` and ``"auxiliary"`` targets beside its sequences
+    and lengths, which go to the loss. In training a module may answer
+    ``(logits, extras)``; its loss reads both, everything else the logits.
     """
 
     def __init__(self, *args: Any, precision: str = "fp32", **kwargs: Any) -> None:
@@ -69,19 +69,23 @@ class MultimodalNet(AnsweringNet, NeuralNet):
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
         """The module's answer, under autocast where that was asked for."""
-        if isinstance(x, Mapping) and SAMPLE_WEIGHT in x:
-            x = {name: value for name, value in x.items() if name != SAMPLE_WEIGHT}
+        if isinstance(x, Mapping):
+            x = {n: value for n, value in x.items() if n not in (SAMPLE_WEIGHT, _AUXILIARY)}
         with self.autocast():
             return super().infer(x, **fit_params)
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, **kwargs: Any) -> Tensor:
-        """The loss of a batch, with the weights of its rows where it has any."""
+        """The loss of a batch, with the weights of its rows where it has any.
+
+        Auxiliary targets go to it by their names.
+        """
         y_true = to_tensor(y_true, device=self.device)
-        given = X.get(SAMPLE_WEIGHT) if isinstance(X, Mapping) else None
-        if given is None:
-            return self.criterion_(y_pred, y_true)  # type: ignore[no-any-return]
-        weights = to_tensor(given, device=self.device)
-        return self.criterion_(y_pred, y_true, sample_weight=weights)  # type: ignore[no-any-return]
+        beside = X if isinstance(X, Mapping) else {}
+        given = dict(beside.get(_AUXILIARY, {}))
+        if SAMPLE_WEIGHT in beside:
+            given[SAMPLE_WEIGHT] = beside[SAMPLE_WEIGHT]
+        given = to_tensor(given, device=self.device)
+        return self.criterion_(y_pred, y_true, **given)  # type: ignore[no-any-return]
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute the gradients of a batch, in micro-batches where that is the same."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 
@@ -21,18 +18,18 @@ from ..targets import Examples, Targets
 from .layers.head import LabelHead, SystemModule
 from .layers.no_class import NoClassLoss
 from .layers.pooling import all_steps
+from .layers.sentiment import SentimentMixin
 from .layers.videos import (
     InterModalAttention,
     UtteranceEncoder,
     mean_steps,
     places_in_groups,
+    videos_of,
 )
 
 __all__ = ["MTLClassifier", "MTLModule"]
 
 _COUNT = Interval(Integral, 1, None, closed="left")
-# The number of an utterance at the end of its id: video[3], video$_$3.
-_NUMBER = re.compile(r"(\[\d+\]|\$_\$\d+)$")
 
 
 class MTLModule(SystemModule):
@@ -44,8 +41,10 @@ class MTLModule(SystemModule):
         Feature size by modality.
     n_labels : int
         Logits.
-    hidden_size, context_size, dropout, no_class
+    hidden_size, context_size, dropout, no_class, mask_attention
         As in :class:`MTLClassifier`.
+    sentiment : bool, default=False
+        Whether there is a layer for the sentiment.
     masked : bool, default=True
         Whether padded steps are left out; otherwise they are steps like others.
     """
@@ -60,6 +59,8 @@ class MTLModule(SystemModule):
         context_size: int = 100,
         dropout: float = 0.0,
         no_class: bool = True,
+        mask_attention: bool = True,
+        sentiment: bool = False,
         masked: bool = True,
     ) -> None:
         super().__init__()
@@ -68,18 +69,19 @@ class MTLModule(SystemModule):
             UtteranceEncoder(size, hidden_size, context_size, dropout)
             for size in n_features.values()
         )
-        self.attention = InterModalAttention(self.names)
+        self.attention = InterModalAttention(self.names, mask_attention)
         size = self.attention.n_parts * context_size
         self.head = LabelHead(size, n_labels)
         self.no_class = nn.Linear(size, 1) if no_class else None
+        self.sentiment = nn.Linear(size, 1) if sentiment else None
 
     def forward(
         self,
         sequences: Mapping[str, Tensor],
         lengths: Mapping[str, Tensor],
         groups: Tensor | None = None,
-    ) -> Tensor | tuple[Tensor, Tensor]:
-        """Logits ``(n, n_labels)``; in training also those of no class, ``(n,)``."""
+    ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
+        """Logits ``(n, n_labels)``; in training also ``(n,)`` of what is beside them."""
         read = lengths if self.masked else all_steps(sequences, lengths)
         rows = read[self.names[0]]
         video = torch.arange(len(rows), device=rows.device) if groups is None else groups
@@ -92,12 +94,14 @@ class MTLModule(SystemModule):
             encoded[name] = encoder(videos.index_put((video, place), means), counts)
         states = self.attention(encoded, counts)[video, place]
         logits: Tensor = self.head(states)
-        if not self.training or self.no_class is None:
+        layers = {"no_class": self.no_class, "sentiment": self.sentiment}
+        there = {name: layer for name, layer in layers.items() if layer is not None}
+        if not self.training or not there:
             return logits
-        return logits, self.no_class(states).squeeze(1).float()
+        return logits, {n: layer(states).squeeze(1).float() for n, layer in there.items()}
 
 
-class MTLClassifier(BaseMultimodalClassifier):
+class MTLClassifier(SentimentMixin):
     """MTL: the utterances of a video are read in their order, and by means of each other.
 
     ``groups``, of ``fit`` or of the container, say which utterances are of one video; ids
@@ -114,6 +118,11 @@ class MTLClassifier(BaseMultimodalClassifier):
         Dropout of utterances, of the states of the GRU and of utterances in context.
     no_class : bool, default=True
         Whether training has one more column, for utterances that have no label.
+    mask_attention : bool, default=True
+        Whether attention leaves out the padding of videos shorter than others of their
+        batch. False, as in the public code, lets batches change answers.
+    sentiment_weight : float, default=1.0
+        What the sentiment counts in the loss, where ``fit`` is given `y_sentiment`.
     batch_size : int, default=16
         Videos a step, or utterances where there are no groups.
     {shared_parameters}
@@ -126,10 +135,9 @@ class MTLClassifier(BaseMultimodalClassifier):
     -----
     An utterance is the mean of its steps; rows of a video must stand in their order.
     To predict, give their videos by ``X.with_groups(videos)``; what is predicted for part
-    of a video is made from that part. Unlike in the public code,
-    videos of one batch do not change each other's weights of attention, and thresholds
-    are never chosen on test data. The sentiment that the paper learned beside emotions,
-    and recurrent dropout, are left out.
+    of a video is made from that part. The sentiment has one output, the paper two that
+    sum to 1. ``partial_fit`` teaches emotions alone, and what it changes may make the
+    sentiment worse. Recurrent dropout of the paper is left out.
 
     References
     ----------
@@ -154,6 +162,8 @@ class MTLClassifier(BaseMultimodalClassifier):
         **{name: [_COUNT] for name in ("hidden_size", "context_size")},
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "no_class": ["boolean"],
+        "mask_attention": ["boolean"],
+        "sentiment_weight": [Interval(Real, 0, None, closed="neither")],
     }
     _presets: ClassVar[dict[str, dict[str, Any]]] = {
         "released": {"pos_weight": None, "max_epochs": 50, "patience": None},
@@ -166,6 +176,8 @@ class MTLClassifier(BaseMultimodalClassifier):
         context_size: int = 100,
         dropout: float = 0.3,
         no_class: bool = True,
+        mask_attention: bool = True,
+        sentiment_weight: float = 1.0,
         labels: Any = None,
         modalities: Any = None,
         padding: str = "mask",
@@ -195,6 +207,8 @@ class MTLClassifier(BaseMultimodalClassifier):
         self.context_size = context_size
         self.dropout = dropout
         self.no_class = no_class
+        self.mask_attention = mask_attention
+        self.sentiment_weight = sentiment_weight
         self.labels = labels
         self.modalities = modalities
         self.padding = padding
@@ -228,6 +242,7 @@ class MTLClassifier(BaseMultimodalClassifier):
             spec.n_features,
             len(spec),
             *(self.hidden_size, self.context_size, self.dropout, self.no_class),
+            *(self.mask_attention, "sentiment" in spec.auxiliary),
             masked=self.padding == "mask",
         )
 
@@ -237,19 +252,9 @@ class MTLClassifier(BaseMultimodalClassifier):
 
     def _checked(self, X: Any, **kwargs: Any) -> MultimodalArray:
         data = super()._checked(X, **kwargs)
-        return data.with_groups(_videos(data.groups))
+        return data.with_groups(videos_of(data.groups))
 
     def _checked_examples(self, *args: Any) -> tuple[Examples, Any]:
         examples, groups = super()._checked_examples(*args)
-        videos = _videos(groups)
+        videos = videos_of(groups)
         return replace(examples, X=examples.X.with_groups(videos)), videos
-
-
-def _videos(groups: Any) -> NDArray[Any] | None:
-    """Groups, or the videos of ids of utterances."""
-    if groups is None:
-        return None
-    names = [str(name) for name in groups]
-    if not all(map(_NUMBER.search, names)):
-        return np.asarray(groups)
-    return np.array([_NUMBER.sub("", name) for name in names])

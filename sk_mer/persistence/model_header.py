@@ -65,6 +65,7 @@ _OF_CLASSIFIERS = (
     "labels_",
     "multilabel_",
     "thresholds_",
+    "_auxiliary_means",
     "_has_vectors",
     "_rows",
     "_seen_names",
@@ -74,7 +75,12 @@ _OF_CLASSIFIERS = (
 )
 _OF_REGRESSORS = ("target_mean_", "target_scale_", "targets_", "_one_column")
 FITTED = tuple(dict.fromkeys((*_OF_ALL, *_OF_CLASSIFIERS, *_OF_REGRESSORS, *FITTED_LINEAR)))
-OPTIONAL = ("continual_report_", "feature_names_in_", "n_features_in_")
+OPTIONAL = (
+    "continual_report_",
+    "feature_names_in_",
+    "n_features_in_",
+    "_auxiliary_means",
+)
 # Weights that a file may have, and calls of torch that making a layer takes for each.
 _MAX_WEIGHTS, _CALLS = 10_000, 16
 # Settings of the net that are numbers, with the least that they may be.
@@ -274,6 +280,10 @@ def _check_labels(fitted: Mapping[str, Any], dtype: Any) -> None:
     fits = _is_array(shares, "f", 1) and len(shares) == len(seen)
     fits = fits and bool(((shares > 0) & (shares < 1)).all())
     expect(fits, "_seen_shares", shares, f"{len(seen)} numbers between 0 and 1")
+    means = fitted.get("_auxiliary_means", {})
+    fits = isinstance(means, dict) and all(isinstance(name, str) for name in means)
+    fits = fits and all(is_number(v) and np.isfinite(v) for v in means.values())
+    expect(fits, "_auxiliary_means", means, "finite numbers by name")
     classes = fitted["classes_"]
     check_flag(fitted["multilabel_"], "multilabel_")
     fits = isinstance(classes, np.ndarray) and classes.ndim == 1

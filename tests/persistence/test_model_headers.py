@@ -259,6 +259,15 @@ def nested(depth, value=0):
             r"encoded of an episode is .*, expected targets of 6",
         ),
         (attributes(_has_vectors=None), r"_has_vectors is None, expected true or false"),
+        (attributes(_auxiliary_means=3), "_auxiliary_means is 3, expected finite numbers"),
+        (
+            attributes(_auxiliary_means=mapping(sentiment="a")),
+            "_auxiliary_means is .*, expected finite numbers by name",
+        ),
+        (
+            attributes(_auxiliary_means=mapping(sentiment=float("inf"))),
+            "_auxiliary_means is .*, expected finite numbers by name",
+        ),
         (attributes(n_iter_=-1), r"n_iter_ is -1, expected a whole number of at least 0"),
         (attributes(n_empty_=-1), r"n_empty_ is -1, expected a whole number of at least 0"),
         (attributes(history_={"tuple": []}), r"history_ is \(\), expected a list"),

@@ -29,7 +29,7 @@ class NoClassLoss(nn.Module):
     >>> import torch
     >>> from sk_mer.engine.losses import MultiLabelLoss
     >>> from sk_mer.models.layers.no_class import NoClassLoss
-    >>> outputs = torch.zeros(2, 3), torch.zeros(2)
+    >>> outputs = torch.zeros(2, 3), {"no_class": torch.zeros(2)}
     >>> round(float(NoClassLoss(MultiLabelLoss())(outputs, torch.eye(3)[:2])), 4)
     0.6931
     """
@@ -45,8 +45,9 @@ class NoClassLoss(nn.Module):
 
         Parameters
         ----------
-        outputs : Tensor or tuple of Tensor
-            Logits ``(n, n_labels)``, and those of the additional column, ``(n,)``.
+        outputs : Tensor or tuple of Tensor and mapping
+            Logits ``(n, n_labels)``, and those of the additional column, ``(n,)``, as
+            ``"no_class"``.
         y : Tensor of shape (n, n_labels)
             0, 1, or NaN where unknown.
         sample_weight : Tensor of shape (n,), optional
@@ -63,7 +64,7 @@ class NoClassLoss(nn.Module):
         known = (some | ~y.isnan().any(dim=1)).to(torch.float32)
         weights = known if sample_weight is None else known * sample_weight
         errors = functional.binary_cross_entropy_with_logits(
-            outputs[1], (~some).to(outputs[1].dtype), reduction="none"
+            outputs[1]["no_class"], (~some).to(torch.float32), reduction="none"
         )
         total = weights.sum()
         none = (errors * weights).sum() / torch.where(total > 0, total, 1.0)

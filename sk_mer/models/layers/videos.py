@@ -2,17 +2,56 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import permutations
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from .head import dropout, full_precision
 from .pooling import valid_steps
 
-__all__ = ["InterModalAttention", "UtteranceEncoder", "mean_steps", "places_in_groups"]
+__all__ = [
+    "InterModalAttention",
+    "UtteranceEncoder",
+    "mean_steps",
+    "places_in_groups",
+    "videos_of",
+]
+
+# The number of an utterance at the end of its id: video[3], video$_$3.
+_NUMBER = re.compile(r"(\[\d+\]|\$_\$\d+)$")
+
+
+def videos_of(groups: Any) -> NDArray[Any] | None:
+    """The video of each utterance: groups, or what ids of utterances begin with.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n,) or None
+        Videos, or ids that all end in the number of the utterance.
+
+    Returns
+    -------
+    ndarray of shape (n,) or None
+
+    Examples
+    --------
+    >>> from sk_mer.models.layers.videos import videos_of
+    >>> videos_of(["v1[0]", "v1[1]", "v2[0]"]).tolist()
+    ['v1', 'v1', 'v2']
+    """
+    if groups is None:
+        return None
+    names = [str(name) for name in groups]
+    if not all(map(_NUMBER.search, names)):
+        return np.asarray(groups)
+    return np.array([_NUMBER.sub("", name) for name in names])
 
 
 def mean_steps(steps: Tensor, lengths: Tensor) -> Tensor:
@@ -112,10 +151,14 @@ class InterModalAttention(nn.Module):
     ----------
     names : sequence of str
         Modalities.
+    masked : bool, default=True
+        Whether only utterances of the video are attended to, and not the padding behind
+        those of a short one.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], masked: bool = True) -> None:
         super().__init__()
+        self.masked = masked
         self.pairs = list(permutations(names, 2))
         self.n_parts = len(self.pairs) + len(names)
 
@@ -134,7 +177,7 @@ class InterModalAttention(nn.Module):
         Tensor of shape (n, n_utterances, n_parts * size)
         """
         first = next(iter(encoded.values()))
-        padding = ~valid_steps(lengths, first.shape[1]).unsqueeze(1)
+        padding = ~valid_steps(lengths, first.shape[1]).unsqueeze(1) & self.masked
         parts = []
         with full_precision(first):
             given = {name: values.to(torch.float32) for name, values in encoded.items()}
