@@ -1,0 +1,74 @@
+"""The defaults of MTE beside its published settings, on training rows of real sets.
+
+Test rows are never read: the training rows of the first fold are split once more, by
+speaker or video where there are any.
+
+    python benchmarks/defaults.py --data FOLDER        # or SK_MER_DATA
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import make_pipeline
+from studies import STUDIES, Study
+from systems import results, table
+
+from sk_mer import MTEClassifier
+from sk_mer.preprocessing import MultimodalScaler
+
+N_SEEDS = 3
+N_ROWS = 1500  # at most
+
+
+def inner(study: Study) -> Study:
+    """Training rows alone, with one split of them."""
+    train = study.folds[0][0]
+    rows = np.sort(np.random.RandomState(0).permutation(train)[:N_ROWS])
+    X, y = study.X[rows], study.y.iloc[rows]
+    groups = np.arange(len(rows)) if X.groups is None else X.groups
+    folds = list(GroupKFold(3).split(X, groups=groups))[:1]
+    return study._replace(X=X, y=y, folds=folds)
+
+
+def candidates(study: Study) -> dict[str, Any]:
+    """The defaults, and each preset."""
+    fixed = {"label_vectors": study.vectors, "modalities": list(study.modalities)}
+    models = {"defaults": MTEClassifier(**fixed)}
+    for preset in MTEClassifier._presets:
+        models[preset] = MTEClassifier.from_preset(preset, **fixed)
+    return {
+        name: make_pipeline(MultimodalScaler(), model) for name, model in models.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=os.environ.get("SK_MER_DATA"))
+    parser.add_argument("--studies", nargs="+", choices=list(STUDIES), default=[*STUDIES])
+    parser.add_argument("--seeds", type=int, default=N_SEEDS)
+    parser.add_argument("--jobs", type=int, default=2, help="fits that run side by side")
+    parser.add_argument("--cache", type=Path, help="folder that keeps finished fits")
+    parser.add_argument("--output", type=Path, help="folder for tables")
+    arguments = parser.parse_args()
+    if not arguments.data:
+        parser.error("--data is needed: a folder with ravdess/, mosi/ or goemotions/.")
+    for name in arguments.studies:
+        study = inner(STUDIES[name](Path(arguments.data)))
+        found = results(
+            study, candidates(study), arguments.seeds, arguments.jobs, arguments.cache
+        )
+        shown = table(found, study)
+        print(f"\n{name}, {arguments.seeds} seeds\n{shown.to_string()}")
+        if arguments.output:
+            arguments.output.mkdir(parents=True, exist_ok=True)
+            shown.to_csv(arguments.output / f"defaults_{name}.csv")
+
+
+if __name__ == "__main__":
+    main()
