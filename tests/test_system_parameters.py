@@ -52,6 +52,7 @@ OTHER = {
     "hidden_size": 6,
     "efficacy_activation": "sigmoid",
     "frame_size": 5,
+    "frames_per_word": {"audio": 2},
     "fused_size": 5,
     "gate_dropout": 0.5,
     "gate_activation": None,

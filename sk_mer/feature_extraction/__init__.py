@@ -1,6 +1,6 @@
 """From raw sentences, sound files and tables of faces to sequences."""
 
-from .alignment import align_to_words
+from .alignment import align_to_words, frames_by_word
 from .audio import AcousticSequences
 from .columns import ModalityColumns
 from .text import WordVectorSequences, tokenize
@@ -12,5 +12,6 @@ __all__ = [
     "ModalityColumns",
     "WordVectorSequences",
     "align_to_words",
+    "frames_by_word",
     "tokenize",
 ]

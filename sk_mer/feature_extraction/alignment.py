@@ -1,8 +1,8 @@
-"""Frames averaged over words, so that the modalities of an utterance run in step."""
+"""Frames brought to words, so that the modalities of an utterance run in step."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from .._warn import warn_user
 from ..labels.space import quoted
 from ..multimodal.array import MultimodalArray
 
-__all__ = ["align_to_words"]
+__all__ = ["align_to_words", "frames_by_word"]
 
 
 def align_to_words(
@@ -65,6 +65,95 @@ def align_to_words(
     >>> aligned[0]["audio"].ravel().tolist()
     [0.0, 2.0]
     """
+
+    def mean(frames: NDArray[Any], inside: NDArray[np.bool_]) -> NDArray[Any]:
+        sums = inside.astype(np.float64) @ frames.astype(np.float64)
+        return np.asarray(sums / np.maximum(inside.sum(axis=1), 1)[:, None])
+
+    return _by_word(X, word_intervals, times, text, mean)
+
+
+def frames_by_word(
+    X: MultimodalArray,
+    word_intervals: Sequence[Any],
+    times: Mapping[str, Any],
+    frames_per_word: int = 20,
+    *,
+    text: str = "text",
+) -> MultimodalArray:
+    """Put the frames of each word side by side, for systems that read them in order.
+
+    A word becomes one step of ``frames_per_word * n_features`` values: its frames one
+    after the other, then zeros. :class:`~sk_mer.RAVENClassifier` with the same
+    `frames_per_word` reads the sequence of each word.
+
+    Parameters
+    ----------
+    X : MultimodalArray of n utterances
+        Words in the modality `text`, frames in others. Scale frames before this.
+    word_intervals : sequence of n array-like of shape (n_words, 2)
+        Begin and end of each word in seconds; as many as the text has steps.
+    times : mapping of str to float or sequence of n array-like of shape (n_steps,)
+        For each modality to pack its steps a second, the first at 0, or the time of each
+        step in seconds.
+    frames_per_word : int, default=20
+        Room for frames in a word. Where a word has more, it is divided into so many
+        stretches of like length, and the frames of each are averaged.
+    text : str, default="text"
+        The modality of words.
+
+    Returns
+    -------
+    MultimodalArray
+        The same modalities; packed ones have a step a word. An utterance that lacked a
+        modality lacks it still.
+
+    Raises
+    ------
+    ValueError
+        If words, intervals and times do not fit each other, or `frames_per_word` is
+        below 1.
+
+    Warns
+    -----
+    UserWarning
+        If words have no frame, or more than there is room for, with their number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_mer import MultimodalArray
+    >>> from sk_mer.feature_extraction import frames_by_word
+    >>> X = MultimodalArray(text=[np.eye(2)], audio=[np.arange(1.0, 5.0)[:, None]])
+    >>> packed = frames_by_word(X, [[[0.0, 0.1], [0.1, 0.4]]], {"audio": 10}, 3)
+    >>> packed[0]["audio"].tolist()
+    [[1.0, 0.0, 0.0], [2.0, 3.0, 4.0]]
+    """
+    if frames_per_word < 1:
+        raise ValueError(f"frames_per_word is {frames_per_word}; expected 1 or more.")
+
+    def pack(frames: NDArray[Any], inside: NDArray[np.bool_]) -> NDArray[Any]:
+        packed = np.zeros((len(inside), frames_per_word, frames.shape[1]))
+        for word, which in zip(packed, inside, strict=True):
+            found = frames[which]
+            if len(found) > frames_per_word:
+                parts = np.array_split(found, frames_per_word)
+                found = np.array([part.mean(axis=0, dtype=np.float64) for part in parts])
+            word[: len(found)] = found
+        return packed.reshape(len(inside), frames_per_word * frames.shape[1])
+
+    return _by_word(X, word_intervals, times, text, pack, room=frames_per_word)
+
+
+def _by_word(
+    X: MultimodalArray,
+    word_intervals: Sequence[Any],
+    times: Mapping[str, Any],
+    text: str,
+    gather: Callable[[NDArray[Any], NDArray[np.bool_]], NDArray[Any]],
+    room: float = np.inf,
+) -> MultimodalArray:
+    """Modalities with a step a word, which `gather` makes of frames and their words."""
     words = _intervals(X, word_intervals, text)
     unknown = [name for name in times if name not in X or name == text]
     if unknown:
@@ -74,14 +163,27 @@ def align_to_words(
         )
     aligned = {}
     for name, clock in times.items():
-        means, n_empty = _means(X, name, clock, words)
-        aligned[name] = MultimodalArray({name: means})._block(name)
-        if n_empty:
-            total = sum(len(rows) for rows in means)
-            warn_user(
-                f"{n_empty} of {total} words have no frame of {name!r}; they are zeros."
-            )
+        rows, counts = [], [np.zeros(0, dtype=int)]
+        for row, frames in enumerate(u[name] for u in X):
+            inside = _inside(row, frames, name, clock, words[row])
+            rows.append(gather(frames, inside).astype(np.float32))
+            counts.append(inside.sum(axis=1))
+        aligned[name] = MultimodalArray({name: rows})._block(name)
+        _warn_of_counts(np.concatenate(counts), name, room)
     return X._with_blocks({**X._blocks, **aligned})
+
+
+def _warn_of_counts(counts: NDArray[Any], name: str, room: float) -> None:
+    n_empty, n_long = int((counts == 0).sum()), int((counts > room).sum())
+    if n_empty:
+        warn_user(
+            f"{n_empty} of {len(counts)} words have no frame of {name!r}; they are zeros."
+        )
+    if n_long:
+        warn_user(
+            f"{n_long} of {len(counts)} words have more than {room} frames of {name!r}; "
+            "neighbours of them are averaged."
+        )
 
 
 def _intervals(
@@ -101,24 +203,16 @@ def _intervals(
     return words
 
 
-def _means(
-    X: MultimodalArray, name: str, clock: Any, words: Sequence[NDArray[np.float64]]
-) -> tuple[list[NDArray[np.float32]], int]:
-    """Means over words of each utterance, and how many words have no frame."""
-    means, n_empty = [], 0
-    for row, frames in enumerate(u[name] for u in X):
-        if not len(frames):
-            means.append(np.zeros((0, X.n_features[name]), dtype=np.float32))
-            continue
-        rate = clock if isinstance(clock, (int, float)) else None
-        seconds = np.arange(len(frames)) / rate if rate else np.asarray(clock[row])
-        if len(seconds) != len(frames):
-            raise ValueError(
-                f"Row {row} has {len(seconds)} times for {len(frames)} steps of {name!r}."
-            )
-        inside = (seconds >= words[row][:, :1]) & (seconds < words[row][:, 1:])
-        counts = inside.sum(axis=1)
-        n_empty += int((counts == 0).sum())
-        sums = inside.astype(np.float64) @ frames.astype(np.float64)
-        means.append((sums / np.maximum(counts, 1)[:, None]).astype(np.float32))
-    return means, n_empty
+def _inside(
+    row: int, frames: NDArray[Any], name: str, clock: Any, words: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """``(n_words, n_frames)``: which frames are of which words; no words without frames."""
+    if not len(frames):
+        return np.zeros((0, 0), dtype=bool)
+    rate = clock if isinstance(clock, (int, float)) else None
+    seconds = np.arange(len(frames)) / rate if rate else np.asarray(clock[row])
+    if len(seconds) != len(frames):
+        raise ValueError(
+            f"Row {row} has {len(seconds)} times for {len(frames)} steps of {name!r}."
+        )
+    return np.asarray((seconds >= words[:, :1]) & (seconds < words[:, 1:]))

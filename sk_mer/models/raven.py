@@ -81,9 +81,9 @@ class RAVENClassifier(BaseMultimodalClassifier):
     """RAVEN: an LSTM over words, each shifted by the sound and the face beside it.
 
     Utterances need the text; audio and vision may be lacking, in ``fit`` and later, and
-    then shift nothing. Where they are there they must be aligned, one frame a word:
-    several frames of a word are to be averaged before
-    (:func:`~sk_mer.feature_extraction.align_to_words`).
+    then shift nothing. Where they are there, each word has one frame
+    (:func:`~sk_mer.feature_extraction.align_to_words`), or several, in their order
+    (:func:`~sk_mer.feature_extraction.frames_by_word`).
 
     Parameters
     ----------
@@ -104,15 +104,14 @@ class RAVENClassifier(BaseMultimodalClassifier):
     normalized : sequence of str or None, default=None
         Modalities each of whose frames is normalized over its features; by default
         ``"audio"``, where there is one of that name.
+    frames_per_word : int or mapping of str to int, default=1
+        Frames that stand side by side in each step of audio and vision, read by an LSTM;
+        20 in the paper.
     {shared_parameters}
 
     Attributes
     ----------
     {shared_attributes}
-
-    See Also
-    --------
-    MCTNClassifier : Needs nothing but the text to predict.
 
     Notes
     -----
@@ -144,6 +143,7 @@ class RAVENClassifier(BaseMultimodalClassifier):
         "shift_scaling": [StrOptions({"relative", "norm_cap"})],
         "shift_limit": [Interval(Real, 0, None, closed="left")],
         "normalized": ["array-like", None],
+        "frames_per_word": [_COUNT, Mapping],
     }
     _presets: ClassVar[dict[str, dict[str, Any]]] = {
         "released": {
@@ -162,6 +162,7 @@ class RAVENClassifier(BaseMultimodalClassifier):
         shift_scaling: str = "relative",
         shift_limit: float = 0.2,
         normalized: Any = None,
+        frames_per_word: Any = 1,
         labels: Any = None,
         modalities: Any = None,
         padding: str = "mask",
@@ -193,6 +194,7 @@ class RAVENClassifier(BaseMultimodalClassifier):
         self.shift_scaling = shift_scaling
         self.shift_limit = shift_limit
         self.normalized = normalized
+        self.frames_per_word = frames_per_word
         self.labels = labels
         self.modalities = modalities
         self.padding = padding
@@ -233,6 +235,7 @@ class RAVENClassifier(BaseMultimodalClassifier):
             *(self.shift_scaling, self.shift_limit, self.padding == "mask"),
             gate_activation=self.gate_activation,
             normalized=self._normalized(names),
+            frames_per_word=self.frames_per_word,
         )
 
     def _normalized(self, modalities: Sequence[str]) -> Sequence[str]:

@@ -16,6 +16,7 @@ from sk_mer.feature_extraction import (
     ModalityColumns,
     WordVectorSequences,
     align_to_words,
+    frames_by_word,
 )
 
 
@@ -263,6 +264,47 @@ def test_align_to_words():
         align_to_words(X, words[:1], {"audio": 10})
     with pytest.raises(ValueError, match=r"Row 0 has 3 times for 4 steps of 'vision'"):
         align_to_words(X, words, {"vision": [np.zeros(3), np.zeros(2)]})
+
+
+def by_word(frames, seconds, words, room):
+    """Frames of each word one after the other, word by word."""
+    rows = np.zeros((len(words), room, frames.shape[1]))
+    for word, (begin, end) in enumerate(words):
+        found = [f for f, s in zip(frames, seconds) if begin <= s < end]
+        if len(found) > room:
+            found = [np.mean(part, axis=0) for part in np.array_split(found, room)]
+        for place, frame in enumerate(found):
+            rows[word, place] = frame
+    return rows.reshape(len(words), -1)
+
+
+def test_frames_by_word():
+    rng = np.random.default_rng(0)
+    audio, vision = rng.normal(size=(12, 2)), rng.normal(size=(5, 3))
+    X = MultimodalArray(
+        text=[np.eye(3), np.eye(3)[:1]], audio=[audio, None], vision=[vision[:4], vision]
+    )
+    words = [[(0.0, 0.2), (0.2, 0.95), (2, 3)], [(0.0, 1.0)]]
+    vision_times = [np.array([0.05, 0.1, 0.3, 0.4]), np.array([0.0, 0.1, 0.2, 0.3, 5.0])]
+    with pytest.warns(UserWarning, match="words have") as told:
+        found = frames_by_word(X, words, {"audio": 10, "vision": vision_times}, 3)
+    assert found.n_features == {"text": 3, "audio": 6, "vision": 9}
+    assert found.lengths("audio").tolist() == [3, 0]
+    expected = by_word(audio, np.arange(12) / 10, words[0], 3)
+    np.testing.assert_allclose(found[0]["audio"], expected, atol=1e-6)
+    for row in range(2):
+        expected = by_word(X[row]["vision"], vision_times[row], words[row], 3)
+        np.testing.assert_allclose(found[row]["vision"], expected, atol=1e-6)
+    assert [str(w.message) for w in told] == [
+        "1 of 3 words have no frame of 'audio'; they are zeros.",
+        "1 of 3 words have more than 3 frames of 'audio'; neighbours of them are averaged.",
+        "1 of 4 words have no frame of 'vision'; they are zeros.",
+        "1 of 4 words have more than 3 frames of 'vision'; neighbours of them are averaged.",
+    ]
+    with pytest.raises(ValueError, match=r"Row 0 has 2 word intervals but 3 steps"):
+        frames_by_word(X, [words[0][:2], words[1]], {"audio": 10})
+    with pytest.raises(ValueError, match="frames_per_word is 0; expected 1 or more"):
+        frames_by_word(X, words, {"audio": 10}, 0)
 
 
 # From files to answers

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from sk_mer import MultimodalArray, RAVENClassifier
+from sk_mer.feature_extraction import align_to_words, frames_by_word
 from sk_mer.models.layers.variation import NonverbalShift, shifted
 from sk_mer.models.raven import RAVENModule
 from sk_mer.module_spec import ModuleSpec
@@ -19,6 +20,11 @@ OPTIONS = pytest.mark.parametrize(
 )
 
 
+# Several frames a word, side by side.
+FRAMES = {"audio": 2, "vision": 3}
+PACKED = {"text": 5, "audio": 2 * 4, "vision": 3 * 2}
+
+
 def module(sizes=SIZES, gates="sigmoid", scaling="relative", **settings):
     torch.manual_seed(0)
     settings = {"normalized": ["audio"], **settings, "gate_activation": gates}
@@ -26,16 +32,40 @@ def module(sizes=SIZES, gates="sigmoid", scaling="relative", **settings):
     return RAVENModule("text", sizes, 2, 6, 4, **settings).eval()
 
 
-def batch(padded=0):
+def batch(padded=0, sizes=SIZES):
     """The second row has no face, a word of the first no sound, one of the third none."""
-    sequences, lengths = aligned_batch(SIZES, LENGTHS, padded)
+    sequences, lengths = aligned_batch(sizes, LENGTHS, padded)
     sequences["vision"][1], lengths["vision"][1] = 0, 0
     sequences["audio"][0, 2] = 0
     sequences["audio"][2, 3] = sequences["vision"][2, 3] = 0
     return sequences, lengths
 
 
+def packed_batch(padded=0):
+    """Words have from no frame to all that there is room for, and one of zeros between."""
+    sequences, lengths = batch(padded, PACKED)
+    sequences["audio"][2, 0, 4:] = 0
+    sequences["vision"][0, :2, 4:] = 0
+    sequences["vision"][0, 2, 2:] = 0
+    sequences["vision"][2, 4, 2:4] = 0
+    return sequences, lengths
+
+
+def frames_state(encoder, step, normalized):
+    """The last state of an LSTM over the frames of a word."""
+    frames = step.reshape(encoder.n_frames, -1)
+    frames = frames[: np.flatnonzero(frames.any(axis=1))[-1] + 1]
+    if normalized:
+        w = numbers(encoder.norm)
+        frames = frames - frames.mean(axis=1, keepdims=True)
+        frames = frames / np.sqrt((frames**2).mean(axis=1, keepdims=True) + 1e-5)
+        frames = frames * w["weight"] + w["bias"]
+    return lstm_states(encoder.lstm.lstm, affine(encoder.enter, frames))[-1]
+
+
 def frame_state(encoder, frame, normalized):
+    if hasattr(encoder, "n_frames"):
+        return frames_state(encoder, frame, normalized)
     if normalized:
         w = numbers(encoder.norm)
         frame = (frame - frame.mean()) / np.sqrt(frame.var() + 1e-5)
@@ -73,9 +103,12 @@ def expected_row(net, gates, scaling, utterance):
 
 @OPTIONS
 @pytest.mark.parametrize("padded", [0, 2])
-def test_every_row_is_the_equation_of_its_utterance(gates, scaling, padded):
-    net = module(gates=gates, scaling=scaling)
-    sequences, lengths = batch(padded)
+@pytest.mark.parametrize("several", [False, True])
+def test_every_row_is_the_equation_of_its_utterance(gates, scaling, padded, several):
+    net, (sequences, lengths) = module(gates=gates, scaling=scaling), batch(padded)
+    if several:
+        net = module(PACKED, gates, scaling, frames_per_word=FRAMES)
+        sequences, lengths = packed_batch(padded)
     logits = net(sequences, lengths)
     for row in range(3):
         utterance = {
@@ -114,11 +147,24 @@ def test_what_a_row_lacks_changes_no_other():
 @OPTIONS
 def test_every_parameter_is_trained(gates, scaling):
     """The networks of sound and face too, which no gradient reaches in public code."""
-    net = module(gates=gates, scaling=scaling).train()
-    net(*batch()).square().sum().backward()
-    for name, weight in net.named_parameters():
-        assert weight.grad is not None, name
-        assert weight.grad.any(), name
+    several = module(PACKED, gates, scaling, frames_per_word=FRAMES)
+    for net, given in ((module(SIZES, gates, scaling), batch()), (several, packed_batch())):
+        net.train()(*given).square().sum().backward()
+        for name, weight in net.named_parameters():
+            assert weight.grad is not None, name
+            assert weight.grad.any(), name
+
+
+def test_the_order_of_frames_counts_and_room_for_more_does_not():
+    net = module(PACKED, frames_per_word=FRAMES)
+    sequences, lengths = packed_batch()
+    expected = net(sequences, lengths)
+    turned = {**sequences, "audio": sequences["audio"].roll(4, dims=2)}
+    assert not torch.allclose(net(turned, lengths), expected)
+    wide = module({**PACKED, "audio": 5 * 4}, frames_per_word={**FRAMES, "audio": 5})
+    wide.load_state_dict(net.state_dict())
+    more = torch.cat([sequences["audio"], torch.zeros(3, 6, 3 * 4)], dim=2)
+    torch.testing.assert_close(wide({**sequences, "audio": more}, lengths), expected)
 
 
 @pytest.mark.parametrize("scaling", ["relative", "norm_cap"])
@@ -159,19 +205,27 @@ def test_number_of_parameters():
     lstm = 4 * 300 * (300 + 300 + 2)
     expected = 2 * 74 + frames + linear(300, 300) + lstm + linear(300, 1)
     assert sum(w.numel() for w in net.parameters()) == expected
+    # With 20 frames a word the LSTMs over them have all their gates.
+    model.set_params(frames_per_word=20)
+    packed = {"text": 300, "audio": 20 * 74, "vision": 20 * 35}
+    net = model._make_module(ModuleSpec(packed, dict.fromkeys(sizes, 20), ("happy",)))
+    expected += 2 * (4 * 150 * (150 + 150 + 2) - linear(150, 450))
+    assert sum(w.numel() for w in net.parameters()) == expected
 
 
 def test_dropout_only_in_training():
     sequences, lengths = batch()
     net = module(dropout=0.5)
     shift = NonverbalShift(5, {"audio": 7}, 4, dropout=0.5)
+    several = NonverbalShift(5, {"audio": 8}, 4, dropout=0.5, frames_per_word=2)
     for part in (
         lambda: net(sequences, lengths),
         lambda: shift(sequences["text"], sequences),
+        lambda: several(sequences["text"], packed_batch()[0]),
     ):
-        net.eval(), shift.eval()
+        net.eval(), shift.eval(), several.eval()
         assert torch.equal(part(), part())
-        net.train(), shift.train()
+        net.train(), shift.train(), several.train()
         assert not torch.equal(part(), part())
 
 
@@ -237,3 +291,48 @@ def test_which_modalities_are_normalized(aligned):
     for wrong in (["text"], ["sound"]):
         with pytest.raises(ValueError, match="that shift 'text': 'audio', 'vision'"):
             RAVENClassifier(normalized=wrong, **QUICK).fit(X, y)
+
+
+# Sequences of frames.
+
+
+def test_what_is_said_within_words(aligned):
+    """Whether frames rise or fall, which the mean of a word does not tell."""
+    rng = np.random.default_rng(0)
+    text = [rng.normal(size=(3, 4)) for _ in range(120)]
+    y = np.arange(120) % 2
+    ramp = np.linspace(-1, 1, 8)[:, None] * np.ones(3)
+    audio = [np.tile(ramp if label else -ramp, (3, 1)) for label in y]
+    audio = [frames + 0.1 * rng.normal(size=frames.shape) for frames in audio]
+    X = MultimodalArray(text=text, audio=audio)
+    seconds = [[(0, 1), (1, 2), (2, 3)]] * 120
+    packed = frames_by_word(X, seconds, {"audio": 8}, frames_per_word=8)
+    settings = {**QUICK, "lr": 0.03, "shift_limit": 1.0, "validation_fraction": None}
+    settings |= {"max_epochs": 15, "dropout": 0.0, "normalized": []}
+    model = RAVENClassifier(frames_per_word={"audio": 8}, **settings)
+    assert model.fit(packed[:80], y[:80]).score(packed[80:], y[80:]) > 0.9
+    means = align_to_words(X, seconds, {"audio": 8})
+    plain = RAVENClassifier(**settings).fit(means[:80], y[:80])
+    assert plain.score(means[80:], y[80:]) < 0.8
+
+
+def test_frames_that_do_not_fit(aligned):
+    X, y = aligned.X, aligned.y[aligned.seen]
+    size = X.n_features["audio"] + 1
+    said = rf"frames_per_word is {size} for 'audio', which has {size - 1} features, no mult"
+    for wrong, message in (
+        ({"audio": size}, said),
+        ({"text": 2}, "frames_per_word names 'text'; known are 'audio', 'vision'"),
+        ({"audio": 0}, "frames_per_word has 0 for 'audio'; expected a positive integer"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            RAVENClassifier(frames_per_word=wrong, **QUICK).fit(X, y)
+
+
+def test_frames_of_words_in_a_file(aligned, tmp_path):
+    X, y = aligned.X, aligned.y[aligned.seen]
+    n_frames = {"audio": 4, "vision": 1}
+    model = RAVENClassifier(frames_per_word=n_frames, **QUICK).fit(X, y)
+    model.save(tmp_path / "model")
+    again = RAVENClassifier.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.decision_function(X), model.decision_function(X))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ...validation import check_names, resolve_by_modality
 from .head import dropout
+from .recurrent import LastStepBiLSTM
 
-__all__ = ["FrameEncoder", "NonverbalShift", "shifted"]
+__all__ = ["FrameEncoder", "FramesEncoder", "NonverbalShift", "shifted"]
 
 # A shift shorter than this is divided by this: neither it nor its gradient overflows.
 _SHORTEST = 1e-6
@@ -64,6 +67,54 @@ class FrameEncoder(nn.Module):
         return state
 
 
+class FramesEncoder(nn.Module):
+    """A sequence of frames a word: dropout, a linear layer, an LSTM over the frames.
+
+    It is read at the last frame that is not all zeros.
+
+    Parameters
+    ----------
+    n_features : int
+        Of a frame.
+    n_frames : int
+        Frames side by side in each step.
+    hidden_size, normalized, dropout
+        As in :class:`FrameEncoder`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mer.models.layers.variation import FramesEncoder
+    >>> FramesEncoder(4, 20, 3)(torch.ones(2, 5, 80)).shape
+    torch.Size([2, 5, 3])
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        n_frames: int,
+        hidden_size: int,
+        normalized: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.n_frames, self.dropout = n_frames, dropout
+        self.norm = nn.LayerNorm(n_features) if normalized else nn.Identity()
+        self.enter = nn.Linear(n_features, hidden_size)
+        self.lstm = LastStepBiLSTM(hidden_size, hidden_size, bidirectional=False)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """``(n, n_words, n_frames * n_features)`` into ``(n, n_words, hidden_size)``."""
+        n, n_words, size = frames.shape
+        by_word = frames.reshape(n * n_words, self.n_frames, size // self.n_frames)
+        there = (by_word != 0).any(dim=2)
+        order = torch.arange(1, self.n_frames + 1, device=frames.device)
+        counts = (there * order).amax(dim=1)
+        inputs = self.enter(dropout(self.norm(by_word), self.dropout, self.training))
+        states: Tensor = self.lstm(inputs, counts)
+        return states.view(n, n_words, -1)
+
+
 class NonverbalShift(nn.Module):
     """What is added to each word: gated states of its frames, joined by a linear layer.
 
@@ -81,6 +132,13 @@ class NonverbalShift(nn.Module):
         Modalities whose frames are normalized.
     dropout : float, default=0.0
         Of frames.
+    frames_per_word : int or mapping of str to int, default=1
+        Frames side by side in each step; 1 in modalities that are not named.
+
+    Raises
+    ------
+    ValueError
+        If features cannot be divided into so many frames, or other modalities are named.
     """
 
     def __init__(
@@ -91,11 +149,14 @@ class NonverbalShift(nn.Module):
         gate_activation: str | None = "sigmoid",
         normalized: Sequence[str] = (),
         dropout: float = 0.0,
+        frames_per_word: int | Mapping[str, int] = 1,
     ) -> None:
         super().__init__()
         self.names = tuple(n_features)
+        check_names("frames_per_word", frames_per_word, self.names)
+        counts = resolve_by_modality("frames_per_word", frames_per_word, self.names, 1)
         self.encoders = nn.ModuleList(
-            FrameEncoder(size, hidden_size, name in normalized, dropout)
+            _encoder(name, size, counts[name], hidden_size, name in normalized, dropout)
             for name, size in n_features.items()
         )
         self.gates = nn.ModuleList(nn.Linear(hidden_size + n_words, 1) for _ in self.names)
@@ -111,7 +172,8 @@ class NonverbalShift(nn.Module):
         words : Tensor of shape (n, n_steps, n_words)
             Right-padded.
         sequences : mapping of str to Tensor of shape (n, up to n_steps, n_features)
-            One frame a word. One that is all zeros, or beyond the steps, is none.
+            The frames of each word, side by side where it has several. What is all zeros,
+            or beyond the steps, is none.
 
         Returns
         -------
@@ -133,6 +195,21 @@ class NonverbalShift(nn.Module):
             return torch.zeros_like(words)
         shift: Tensor = self.shift(torch.cat(states, dim=2))
         return shift * torch.stack(there).any(dim=0)
+
+
+def _encoder(
+    name: str, size: int, n_frames: int, hidden_size: int, *settings: Any
+) -> nn.Module:
+    """Of one frame a word, or of several."""
+    if n_frames == 1:
+        return FrameEncoder(size, hidden_size, *settings)
+    if size % n_frames:
+        raise ValueError(
+            f"frames_per_word is {n_frames} for {name!r}, which has {size} features, no "
+            "multiple of it; pack its frames with sk_mer.feature_extraction.frames_by_word "
+            "and the same frames_per_word."
+        )
+    return FramesEncoder(size // n_frames, n_frames, hidden_size, *settings)
 
 
 def shifted(words: Tensor, shift: Tensor, scaling: str, limit: float) -> Tensor:
