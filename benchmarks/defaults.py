@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from judging import N_SEEDS, results, table
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from studies import STUDIES, Study
-from systems import results, table
 
 from sk_mer import MTEClassifier
 from sk_mer.preprocessing import MultimodalScaler
 
-N_SEEDS = 3
 N_ROWS = 1500  # at most
 
 
