@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         MulTClassifier,
         RAVENClassifier,
         RMFNClassifier,
+        TAILORClassifier,
     )
     from .multimodal import MultimodalArray
     from .own_module import ModuleClassifier
@@ -53,6 +54,7 @@ __all__ = [
     "RAVENClassifier",
     "RMFNClassifier",
     "SoftVotingClassifier",
+    "TAILORClassifier",
     "__version__",
     "load",
     "load_label_vectors",
@@ -79,6 +81,7 @@ _HOMES = {
     "RAVENClassifier": "models",
     "RMFNClassifier": "models",
     "SoftVotingClassifier": "ensemble",
+    "TAILORClassifier": "models",
     "load": "loading",
     "load_label_vectors": "labels",
     "save": "loading",

@@ -110,7 +110,7 @@ def _row(stem: str) -> dict[str, Any]:
         "n_parameters": sum(w.numel() for w in module.parameters() if w.requires_grad),
         "preset": preset,
         "reads": _reads(estimator, module, facts.n_steps),
-        "aligned": bool(system._needs_aligned),
+        "aligned": bool(estimator._needs_aligned),
         "fitted_on": fitted_on,
         "predicts_from": predicts_from,
         "zero_shot": bool(getattr(system, "_uses_label_vectors", False)),

@@ -117,7 +117,8 @@ class MultimodalPredictor(Shown, metaclass=ABCMeta):
         can_fill = "missing" in self._get_param_names()
         check_present(data, required, type(self).__name__, can_fill)
         if self._needs_aligned:
-            check_aligned(data, type(self).__name__)
+            can_align = "aligner" in self._get_param_names()
+            check_aligned(data, type(self).__name__, can_align=can_align)
         return data
 
     def _checked_with_steps(

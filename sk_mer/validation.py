@@ -223,16 +223,17 @@ def check_present(
         )
 
 
-def check_aligned(X: MultimodalArray, system: str) -> None:
+def check_aligned(X: MultimodalArray, system: str, *, can_align: bool = False) -> None:
     """Refuse utterances whose modalities, those that are there, differ in steps."""
     kind = "Regressor" if system.endswith("Regressor") else "Classifier"
+    other = "set aligner='ctc'" if can_align else f"use LFLSTM{kind}"
     for first, name in combinations(X.modalities, 2):
         steps, others = X.lengths(first), X.lengths(name)
         refuse_rows(
             np.flatnonzero((steps != others) & (steps > 0) & (others > 0)),
             f"different numbers of steps in {first!r} and {name!r}, while {system} "
             "joins them step by step",
-            f"align them to words first, or use LFLSTM{kind}",
+            f"align them to words first, or {other}",
         )
 
 

@@ -60,6 +60,10 @@ SETTINGS = {
         **{"hidden_sizes": 4, "n_stages": 2, "fused_size": 3, "start_size": 4},
         **{"summary_size": 4, "output_size": 8},
     },
+    # Its positives have no weight by default, which another value is to change.
+    "TAILORClassifier": {
+        **{"hidden_size": 8, "num_heads": 2, "num_layers": 1, "pos_weight": "balanced"},
+    },
 }
 # What differs from these where a system is to learn.
 LEARNS = {"max_epochs": 25, "lr": 0.02, "batch_size": 32}
@@ -68,6 +72,7 @@ STEPS = {
     "AttentionFusionClassifier": 20.0,
     "MCTNClassifier": 5.0,
     "MTLClassifier": 10.0,
+    "TAILORClassifier": 5.0,
 }
 COMMON = {
     "lr": 0.01,

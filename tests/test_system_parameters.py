@@ -39,10 +39,14 @@ from .systems import (
 # A parameter of one system only stands here too; one whose effect shows elsewhere has a
 # function in ELSEWHERE.
 OTHER = {
+    "adversarial_weight": 2.0,
+    "aligner": "ctc",
+    "alignment_weight": 5.0,
     "attention_dropout": 0.5,
     "batch_size": 24,
     "bidirectional": False,
     "clip_norm": 1e-3,
+    "common_weight": 3.0,
     "context_size": 5,
     "cycle_weight": 2.0,
     "decoder_activation": "tanh",
@@ -51,6 +55,7 @@ OTHER = {
     "future_mask": True,
     "hidden_size": 6,
     "efficacy_activation": "sigmoid",
+    "feature_norm": True,
     "frame_size": 5,
     "frames_per_word": {"audio": 2},
     "fused_size": 5,
@@ -61,6 +66,7 @@ OTHER = {
     "hidden_sizes": (6, 5, 5),
     "kernel_sizes": 1,
     "label_vectors": None,
+    "logit_dropout": 0.5,
     "loss": "concordance",
     "lr": 0.05,
     "max_epochs": 3,
@@ -72,17 +78,22 @@ OTHER = {
     "no_class": False,
     "normalized": ["vision"],
     "num_heads": 1,
+    "num_joint_layers": 2,
     "num_layers": 4,
+    "orthogonality_weight": 1.0,
     "output_dropout": 0.5,
     "pad_features": True,
     "output_size": 5,
     "padding": "none",
     "pos_weight": None,
     "random_state": 1,
+    "refinement_dropout": 0.5,
     "self_attention_dropout": 0.5,
     "source": "audio",
     "targets": ["vision"],
     "translation_weight": 2.0,
+    "warmup": 0.9,
+    "weight_decay": 0.5,
     "weights": "linear",
     "shift_limit": 0.1,
     "shift_scaling": "norm_cap",
@@ -90,7 +101,7 @@ OTHER = {
     "summary_size": 5,
 }
 # What stands beside it, where it counts only then and the system has it.
-BESIDE = {"dropout": {"num_layers": 2}}
+BESIDE = {"alignment_weight": {"aligner": "ctc"}, "dropout": {"num_layers": 2}}
 
 
 def labels(name):

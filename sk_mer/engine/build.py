@@ -107,7 +107,8 @@ def make_net(
 def _optimizer_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """One kernel for Adam's whole step, where torch has it."""
     kind = torch.device(settings["device"] or "cpu").type
-    fused = settings["optimizer"] is torch.optim.Adam and kind in ("cpu", "cuda")
+    adam = settings["optimizer"] in (torch.optim.Adam, torch.optim.AdamW)
+    fused = adam and kind in ("cpu", "cuda")
     chosen = {"optimizer__foreach", "optimizer__differentiable"} & set(settings)
     return {"optimizer__fused": True} if fused and not chosen else {}
 

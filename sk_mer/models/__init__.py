@@ -13,6 +13,7 @@ from .mtl import MTLClassifier
 from .mult import MulTClassifier
 from .raven import RAVENClassifier
 from .rmfn import RMFNClassifier
+from .tailor import TAILORClassifier
 
 __all__ = [
     "AttentionFusionClassifier",
@@ -27,4 +28,5 @@ __all__ = [
     "MulTClassifier",
     "RAVENClassifier",
     "RMFNClassifier",
+    "TAILORClassifier",
 ]

@@ -106,6 +106,11 @@ class MultiHeadAttention(nn.Module):
     dropout : float, default=0.0
         Dropout of the attention weights.
 
+    Raises
+    ------
+    ValueError
+        If `num_heads` does not divide `size`.
+
     Examples
     --------
     >>> import torch
@@ -118,6 +123,11 @@ class MultiHeadAttention(nn.Module):
 
     def __init__(self, size: int, num_heads: int, dropout: float = 0.0) -> None:
         super().__init__()
+        if size % num_heads:
+            raise ValueError(
+                f"hidden_size={size} cannot be divided among num_heads={num_heads}; "
+                f"make it a multiple of {num_heads}, or choose other heads."
+            )
         self.num_heads = num_heads
         self.dropout = dropout
         self.queries = _linear(size, size)

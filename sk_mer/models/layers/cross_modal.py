@@ -76,11 +76,6 @@ class CrossModalEncoder(nn.Module):
         **encoder: Any,
     ) -> None:
         super().__init__()
-        if hidden_size % num_heads:
-            raise ValueError(
-                f"hidden_size={hidden_size} cannot be divided among num_heads={num_heads}; "
-                f"make it a multiple of {num_heads}, or choose other heads."
-            )
         self.names = tuple(n_features)
         self.feature_dropout = embedding_dropout
         settings = {"embedding_dropout": embedding_dropout, **encoder}
