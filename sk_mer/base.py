@@ -373,9 +373,16 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         """Steps that every sequence is padded to, for ``padding="none"``."""
         return None if self.padding == "mask" else longest_steps(X)
 
-    def _spec(self, examples: Examples, vectors: Any = None) -> ModuleSpec:
-        X, names, further = examples.X, examples.targets.names, tuple(examples.auxiliary)
-        return ModuleSpec(dict(X.n_features), longest_steps(X), names, vectors, further)
+    def _spec(
+        self,
+        X: MultimodalArray,
+        names: tuple[Any, ...],
+        vectors: Any = None,
+        *,
+        auxiliary: tuple[str, ...] = (),
+    ) -> ModuleSpec:
+        n_features, n_steps = dict(X.n_features), longest_steps(X)
+        return ModuleSpec(n_features, n_steps, names, vectors, auxiliary=auxiliary)
 
 
 def longest_steps(X: MultimodalArray) -> dict[str, int]:

@@ -188,10 +188,11 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
         if by is not None and valid is not None and X_val is None:
             refuse_constant(train.targets)
         thresholds = self._thresholds_before_tuning(targets, valid)
-        criterion = self._criterion(train)
+        criterion, further = self._criterion(train), tuple(examples.auxiliary)
         seed = int(rng.randint(np.iinfo(np.int32).max))
         with forked_seed(seed, self.device):
-            module = self._make_module(self._spec(examples, space.vectors))
+            spec = self._spec(data, space.names, space.vectors, auxiliary=further)
+            module = self._make_module(spec)
             net, history = self._train(
                 module,
                 criterion,
@@ -311,7 +312,8 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
         vectors = self._seen_rows if self._has_vectors else None
         further = tuple(self._auxiliary_means)
         sizes = self.n_features_, self.n_steps_
-        module = self._make_module(ModuleSpec(*sizes, self._seen_names, vectors, further))
+        spec = ModuleSpec(*sizes, self._seen_names, vectors, auxiliary=further)
+        module = self._make_module(spec)
         rows = self._seen_rows if self._labels_interact else self._rows
         module.set_label_rows(torch.from_numpy(rows))  # type: ignore[operator]
         return module

@@ -120,7 +120,7 @@ class BaseMultimodalRegressor(RegressorMixin, BaseMultimodalEstimator):  # type:
         refuse_unfit_loss(criterion, train.targets, train.weights)
         seed = int(rng.randint(np.iinfo(np.int32).max))
         with forked_seed(seed, self.device):
-            module = self._make_module(self._spec(examples))
+            module = self._make_module(self._spec(data, names))
             windows = self._windows(data)
             net, history = self._train(module, criterion, train, valid, windows, seed)
         self._keep_training(net, history, data, train.n_empty)
