@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
+from ._target_forms import as_array
 from .labels.space import check_unique, quoted
 
 __all__ = [
@@ -82,7 +83,7 @@ def pair(y_true: ArrayLike, answer: ArrayLike, sample_weight: Any, what: str) ->
     if names is not None and given is not None:
         remedy = "give both the same columns"
         answer = _in_order(answer, given, names, what, "y_true", remedy)
-    true, other = np.asarray(y_true), np.asarray(answer)
+    true, other = as_array(y_true, "y_true"), as_array(answer, what)
     check_consistent_length(true, other)
     if not len(true):
         raise ValueError("y_true has no samples; expected at least one.")
@@ -151,6 +152,23 @@ def checked_weights(sample_weight: Any, rows: Any) -> NDArray[np.float64] | None
     if sample_weight is None:
         return None
     weights = np.asarray(sample_weight)
+    try:
+        weights.astype(float)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"sample_weight is {sample_weight!r:.60}; expected a number for each utterance "
+            "(labels are balanced by pos_weight and class_weight)."
+        ) from None
+    n = len(np.asarray(rows)) if not hasattr(rows, "modalities") else len(rows)
+    if weights.ndim and weights.shape != (n,):
+        raise ValueError(
+            f"sample_weight has shape {weights.shape}; expected ({n},), a number for each "
+            "utterance."
+        )
+    if not np.isfinite(weights.astype(float)).all() or (weights.astype(float) < 0).any():
+        raise ValueError(
+            "sample_weight has NaN, infinite or negative values; expected numbers from 0."
+        )
     # Older releases of scikit-learn let weights of 0 throughout pass.
     if weights.size and not weights.any():
         raise ValueError("sample_weight is zero in every row; give some row more.")
@@ -239,11 +257,11 @@ def align_to_model(y: Any, estimator: Any) -> NDArray[Any]:
     """Columns of `y` in the order of a model's labels: a table by name, else as it is."""
     names, given = label_names(estimator), column_names(y)
     if names is None:
-        return np.asarray(y)
+        return as_array(y)
     if given is not None:
         remedy = _remedy(given, names, fitted_inside(estimator))
         return _in_order(y, given, names, "y", "the model", remedy)
-    array = np.asarray(y)
+    array = as_array(y)
     if array.ndim != 2 or array.shape[1] != len(names):
         raise ValueError(
             f"y has shape {array.shape}, but the model has {len(names)} labels; expected "
@@ -284,4 +302,4 @@ def _in_order(
         faults.append(f"lacks {quoted(missing)}, which {whose} has")
     if faults:
         raise ValueError(f"{what} {', and '.join(faults)}; {remedy}.")
-    return np.asarray(y[list(names)])
+    return as_array(y[list(names)], what)

@@ -39,6 +39,7 @@ def as_utterances(X: Any) -> Any:
         return X
     if isinstance(X, Mapping):
         refuse_single(X)
+        _refuse_bunch(X)
         return X
     if hasattr(X, "detach"):  # a tensor
         return X.detach().cpu().numpy()
@@ -62,6 +63,16 @@ def _rows(X: Any) -> Any:
             "X = {'audio': list(X)}."
         )
     return X
+
+
+def _refuse_bunch(X: Mapping[Any, Any]) -> None:
+    """Refuse what holds utterances beside their labels."""
+    for name, value in X.items():
+        if isinstance(value, MultimodalArray):
+            raise ValueError(
+                f"X is a {type(X).__name__} that holds utterances beside other things; "
+                f"give X[{name!r}]."
+            )
 
 
 def _text(first: str) -> str:

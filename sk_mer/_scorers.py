@@ -23,6 +23,7 @@ from ._label_columns import (
     label_names,
     refuse_other_order,
 )
+from ._target_forms import as_array
 from .labels.space import quoted, unique
 from .labels.suggestions import quoted_with_near
 
@@ -55,6 +56,8 @@ class LabelScorer:
         *,
         sample_weight: ArrayLike | None = None,
     ) -> float:
+        if y is None:
+            raise ValueError("y is None; a scorer needs the labels of the utterances.")
         refuse_other_order({"X": X, "y": y, "sample_weight": sample_weight})
         weights = checked_weights(sample_weight, y)
         if np.ndim(y) == 2:
@@ -70,7 +73,7 @@ class LabelScorer:
         """Truth and answer where each column of `y` is a label."""
         own, given = label_names(estimator), column_names(y)
         if self.label is not None and own is not None and given is not None:
-            truth = np.asarray(y)  # other labels, of either side, do not matter
+            truth = as_array(y)  # other labels, of either side, do not matter
             if self._is_to_be_asked(estimator, own):
                 column = truth[:, [self._place(given, "y has")]]
                 answer = asked_for(estimator, X, self._method, [self.label])
@@ -90,14 +93,14 @@ class LabelScorer:
         """Truth and prediction where `y` is one number a row."""
         if self.label is not None:
             self._place(label_names(estimator) or [0], "the model predicts")
-        truth, answer = np.asarray(y), np.asarray(estimator.predict(X))
+        truth, answer = as_array(y), np.asarray(estimator.predict(X))
         if answer.size != len(answer):
             raise _other_form(truth, answer)
         return truth, answer.ravel()
 
     def _classes(self, estimator: Any, X: Any, y: Any, counted: Any) -> tuple[Any, Any]:
         """Truth and answer where `y` is one class a row."""
-        truth, classes = np.asarray(y), _classes_of(estimator)
+        truth, classes = as_array(y), _classes_of(estimator)
         named = label_names(estimator) is not None
         columns = named and getattr(fitted_inside(estimator), "multilabel_", False)
         if columns or np.ndim(classes[0]):

@@ -31,7 +31,7 @@ missing : {"error", "zeros"}, default="error"
 threshold : float, sequence, mapping or "tune", default=0.5
     An emotion is predicted where its probability is greater. One number, one for each
     label, or chosen for weighted accuracy on validation data. Classes (1-D `y`) are
-    predicted by the highest score instead.
+    predicted by the highest score: leave it at 0.5 there.
 pos_weight : "balanced", sequence, mapping or None, default="balanced"
     Weight of the positives of each label in the loss, for columns of labels; balanced:
     negatives / positives of the training rows.

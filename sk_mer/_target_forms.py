@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from numbers import Number
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
-__all__ = ["is_unknown", "refuse_other_forms", "refuse_unknown_classes"]
+__all__ = ["as_array", "is_unknown", "refuse_other_forms", "refuse_unknown_classes"]
 
 _LISTS = (list, tuple, set, frozenset)
 _SHOWN_ROWS = 5
@@ -19,6 +21,55 @@ def is_unknown(value: Any) -> bool:
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, (float, np.floating)) and bool(np.isnan(value))
+
+
+def as_array(y: Any, what: str = "y") -> NDArray[Any]:
+    """Targets as an array; None and pandas' NA among numbers become NaN.
+
+    Parameters
+    ----------
+    y : object
+        As given.
+    what : str
+        Its name.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    ValueError
+        If it is no column and no table.
+    """
+    _refuse_what_is_no_column(y, what)
+    array = np.asarray(y.detach().cpu() if hasattr(y, "detach") else y)
+    if array.dtype.kind != "O" or not array.size:
+        return array
+    unknown = np.reshape([is_unknown(value) for value in array.flat], array.shape)
+    numbers = all(isinstance(v, (bool, int, float, np.number)) for v in array[~unknown])
+    if not unknown.any() or not numbers:
+        return array
+    return np.where(unknown, np.nan, array).astype(float)
+
+
+def _refuse_what_is_no_column(y: Any, what: str) -> None:
+    if hasattr(y, "modalities"):
+        raise ValueError(
+            f"{what} is a {type(y).__name__}; utterances come first and labels second, as "
+            "in fit(X, y)."
+        )
+    if isinstance(y, (str, bytes, Number)):
+        raise ValueError(
+            f"{what} is {y!r}; expected the labels of all utterances, such as "
+            f"table[{y!r}] for the column of a table."
+        )
+    if issparse(y):
+        raise ValueError(f"{what} is a sparse matrix; give {what}.toarray().")
+    if isinstance(y, (Iterator, set, frozenset)):
+        raise ValueError(
+            f"{what} is a {type(y).__name__}; give a list, in the order of the utterances."
+        )
 
 
 def refuse_other_forms(y: Any, what: str = "y", names: Any = None) -> None:
@@ -48,13 +99,13 @@ def refuse_other_forms(y: Any, what: str = "y", names: Any = None) -> None:
 
 
 def _refuse_lists_of_words(y: Any, what: str) -> None:
-    rows = y if isinstance(y, (list, tuple)) else np.asarray(y)
+    rows = y if isinstance(y, (list, tuple)) else as_array(y, what)
     if isinstance(rows, np.ndarray) and (rows.dtype.kind != "O" or rows.ndim != 1):
         return
     lists = [row for row in rows if isinstance(row, _LISTS)]
     words = [word for row in lists for word in row if isinstance(word, str)]
-    alone = all(len(row) == 1 for row in lists) and not any(
-        isinstance(row, (set, frozenset)) for row in lists
+    alone = rows is y and all(
+        len(row) == 1 and not isinstance(row, (set, frozenset)) for row in lists
     )
     if words and not alone:
         raise ValueError(
@@ -93,13 +144,15 @@ def _refuse_words(y: Any, name: Any, what: str) -> None:
     )
 
 
-def refuse_unknown_classes(values: NDArray[Any]) -> None:
-    """Refuse rows of one-dimensional `y` that have no class.
+def refuse_unknown_classes(values: NDArray[Any], kind: str = "class") -> None:
+    """Refuse rows of one-dimensional `y` of which nothing is known.
 
     Parameters
     ----------
     values : ndarray of shape (n,)
-        Classes.
+        Classes or numbers.
+    kind : str
+        What they are.
 
     Raises
     ------
@@ -112,6 +165,6 @@ def refuse_unknown_classes(values: NDArray[Any]) -> None:
         shown = ", ".join(map(str, rows[:_SHOWN_ROWS]))
         more = f" and {len(rows) - _SHOWN_ROWS} more" if len(rows) > _SHOWN_ROWS else ""
         raise ValueError(
-            f"Input y contains NaN: row(s) {shown}{more} have no class; leave them out: "
+            f"Input y contains NaN: row(s) {shown}{more} have no {kind}; leave them out: "
             "known = pd.notna(y); X, y = X[known], np.asarray(y)[known]."
         )

@@ -20,11 +20,11 @@ from ._shared_docs import fill_shared_docs
 from ._warn import warn_user
 from .batching import BatchIterator, MultimodalDataset
 from .engine.build import RANK
+from .engine.net_params import check_net_params
 from .engine.training import (
     ValidationWeightedAccuracy,
     check_accelerator,
     check_device,
-    check_net_params,
     check_precision,
     train_net,
     whole_epochs,
@@ -37,7 +37,7 @@ from .multimodal._duplicates import duplicate_groups
 from .multimodal.array import MultimodalArray
 from .padding import rows_by_length
 from .preprocessing import standardised_alone
-from .targets import Examples, taken
+from .targets import Examples, taken, told_rows
 from .validation import (
     has_validation,
     nonfinite_counts,
@@ -185,7 +185,7 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
     def _check_settings(self) -> None:
         check_device(self.device)
         check_precision(self.precision, self.device)
-        check_net_params(self.net_params)
+        check_net_params(self.net_params, self._net_settings())
         check_accelerator(self.net_params, self.random_state)
 
     def _checked_examples(
@@ -221,13 +221,12 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
             auxiliary = taken(auxiliary, rows)
             targets = check(y, len(data))  # no label that only these rows bring in
         examples = Examples(data, targets, weights, n_empty, auxiliary)
-        told: NDArray[np.bool_] = np.asarray(examples.targets.known.any(axis=1))
-        if told.all() or self._reads_unlabeled:
+        if self._reads_unlabeled:
             return examples, groups
-        warn_user(
-            f"{int((~told).sum())} of {len(told)} rows of y tell about no label and are "
-            f"left out: {type(self).__name__} does not learn from unlabelled utterances."
-        )
+        known = examples.targets.known
+        told = told_rows(known, np.ones(len(known), bool), type(self).__name__)
+        if told.all():
+            return examples, groups
         rows = np.flatnonzero(told)
         return examples.take(rows), None if groups is None else groups[rows]
 

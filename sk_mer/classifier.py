@@ -22,6 +22,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from ._target_forms import as_array
 from .base import BaseMultimodalEstimator
 from .continual.partial_fit import IncrementalMixin
 from .engine.build import prediction_net
@@ -217,9 +218,9 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
 
     def _labels_of_codes(self, labels: Any, y: Any) -> Any:
         """`labels` by the codes that `y` holds in their place, where it does."""
-        if labels is None or np.ndim(y) != 1 or np.asarray(y).dtype.kind not in "iu":
+        if labels is None or np.ndim(y) != 1 or as_array(y).dtype.kind not in "iu":
             return labels
-        recipes = recipes_of_codes(labels, np.unique(y).tolist())
+        recipes = recipes_of_codes(labels, np.unique(as_array(y)).tolist())
         if recipes is None:
             return labels
         words_count = self.label_vectors is not None or isinstance(labels, Mapping)
@@ -276,7 +277,7 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
                 "threshold='tune' needs validation data, but there are none; set "
                 "validation_fraction or give X_val and y_val."
             )
-        return given_thresholds(self.threshold, targets.names)
+        return given_thresholds(self.threshold, targets.names, targets.multilabel)
 
     def _tunes(self, valid: Examples | None) -> TypeGuard[Examples]:
         """Whether thresholds are to be tuned, and on these rows can be."""

@@ -337,7 +337,7 @@ class SoftVotingClassifier(EmotionPredictor, _BaseComposition):  # type: ignore[
     def _tune(self, X_val: Any, y_val: Any) -> None:
         """Weights and thresholds that are to be chosen on validation rows."""
         names = self._seen_names
-        self._seen_thresholds = given_thresholds(self.threshold, names)
+        self._seen_thresholds = given_thresholds(self.threshold, names, self.multilabel_)
         if "tune" not in (_word(self.weights), _word(self.threshold)):
             return
         form = np.zeros((0, len(names))) if self.multilabel_ else np.zeros(0, dtype=int)

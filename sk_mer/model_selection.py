@@ -18,7 +18,7 @@ from ._label_folds import leave_one_label_out
 from ._warn import warn_user
 from .metrics import weighted_accuracies
 from .multimodal._rows import numbered
-from .validation import check_names
+from .validation import check_names, numbers_of_labels
 
 __all__ = [
     "few_shot_split",
@@ -69,8 +69,8 @@ def validation_split(
     Raises
     ------
     ValueError
-        If `groups` or `duplicates` have a wrong length, `groups` fewer than two values,
-        or all rows are copies of one.
+        If `fraction` is none, `groups` or `duplicates` have a wrong length, `groups`
+        fewer than two values, or all rows are copies of one.
 
     Examples
     --------
@@ -81,6 +81,8 @@ def validation_split(
     >>> len(train), len(valid)
     (9, 3)
     """
+    if not 0 <= fraction < 1:
+        raise ValueError(f"fraction={fraction!r} was given; expected 0 or more, below 1.")
     n = len(indicators)
     copies = np.arange(n)
     if duplicates is not None:
@@ -281,8 +283,16 @@ def _best_threshold(
     return float(options[int(np.argmax(scores))])
 
 
-def given_thresholds(threshold: Any, names: Sequence[Any]) -> NDArray[np.float64]:
+def given_thresholds(
+    threshold: Any, names: Sequence[Any], multilabel: bool = True
+) -> NDArray[np.float64]:
     """An estimator's ``threshold`` as one number a label; 0.5 where it is to be tuned."""
+    plain = np.ndim(threshold) == 0 and threshold == DEFAULT_THRESHOLD
+    if not multilabel and not plain:
+        raise ValueError(
+            f"threshold={threshold!r} was given, but y has one class a row, of which the "
+            f"most probable is predicted; leave threshold at {DEFAULT_THRESHOLD}."
+        )
     if isinstance(threshold, str):
         return np.full(len(names), DEFAULT_THRESHOLD)
     if isinstance(threshold, Mapping):
@@ -292,7 +302,7 @@ def given_thresholds(threshold: Any, names: Sequence[Any]) -> NDArray[np.float64
         )
         check_names("threshold", threshold, names, remedy)
         return thresholds_after_fit(threshold, names, {})
-    given = np.asarray(threshold, dtype=float)
+    given = numbers_of_labels(threshold)
     if given.shape not in ((), (len(names),)) or not ((given >= 0) & (given <= 1)).all():
         raise ValueError(
             f"threshold={threshold!r} was given; expected 'tune', a number from 0 to 1, "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -22,6 +23,7 @@ from ._label_columns import (
     zero_one,
 )
 from ._tables import most_probable, probability_table
+from ._target_forms import as_array, refuse_unknown_classes
 from ._warn import warn_user
 from .labels.space import label_array, label_recipes, quoted, told_with
 from .model_selection import thresholds_after_fit
@@ -385,8 +387,8 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
         ValueError
             If the utterances do not fit those of ``fit``, or `n_labels` is below 1.
         """
-        if n_labels < 1:
-            raise ValueError(f"n_labels={n_labels} was given; expected 1 or more.")
+        if not isinstance(n_labels, Integral) or n_labels < 1:
+            raise ValueError(f"n_labels={n_labels!r} was given; expected 1 or more.")
         return most_probable(X, self.predict_proba(X), self.labels_, n_labels)
 
     def decision_function(self, X: Any, labels: Any = None) -> NDArray[np.float32]:
@@ -450,10 +452,34 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
         if self.multilabel_:
             truth = zero_one(align_to_model(y, self), "y").astype(int)
         else:
-            truth = column_or_1d(y, warn=True)
+            truth = self._classes_in(y)
         weights = checked_weights(sample_weight, truth)
         truth, weights = self._answered(X, truth, weights)
-        return float(accuracy_score(truth, self.predict(X), sample_weight=weights))
+        answer = self.predict(X)
+        if len(truth) != len(answer):
+            raise ValueError(
+                f"y has {len(truth)} rows but X has {len(answer)} utterances; give both "
+                "the same rows."
+            )
+        return float(accuracy_score(truth, answer, sample_weight=weights))
+
+    def _classes_in(self, y: Any) -> NDArray[Any]:
+        """The class of each row, of the kind that the model predicts."""
+        array = as_array(y)
+        if array.ndim == 2 and array.shape[1] > 1:
+            raise ValueError(
+                f"y has {array.shape[1]} columns, but the model was fitted on one class a "
+                "row; give the class of each utterance."
+            )
+        truth: NDArray[Any] = column_or_1d(array, warn=True)
+        refuse_unknown_classes(truth)
+        words = [isinstance(name, str) for name in (*truth.tolist(), *self.labels_)]
+        if any(words) and not all(words):
+            raise ValueError(
+                f"y holds {truth.tolist()[0]!r}, but the classes of the model are "
+                f"{quoted(self.labels_)}; give these."
+            )
+        return truth
 
     def set_labels(self: Self, labels: Sequence[Any] | Mapping[Any, Any]) -> Self:
         """Speak of these emotions from now on, seen in ``fit`` or not.

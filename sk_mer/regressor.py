@@ -13,7 +13,8 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from ._label_columns import align_to_model, refuse_other_order
+from ._label_columns import align_to_model, finite_columns, refuse_other_order
+from ._target_forms import as_array
 from .base import BaseMultimodalEstimator
 from .engine.losses import ConcordanceLoss, SquaredLoss, refuse_unfit_loss
 from .engine.training import forked_seed, given_criterion
@@ -126,7 +127,7 @@ class BaseMultimodalRegressor(RegressorMixin, BaseMultimodalEstimator):  # type:
         self._keep_training(net, history, data, train.n_empty)
         self.targets_ = list(names)
         self.target_mean_, self.target_scale_ = mean, scale
-        self._one_column = np.asarray(y).ndim == 1
+        self._one_column = np.ndim(y) == 1
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
@@ -182,6 +183,8 @@ class BaseMultimodalRegressor(RegressorMixin, BaseMultimodalEstimator):  # type:
         check_is_fitted(self)
         refuse_other_order({"X": X, "y": y, "sample_weight": sample_weight})
         truth = y if np.ndim(y) == 1 else align_to_model(y, self)
+        truth = finite_columns(as_array(truth), "y")
+        truth = truth[:, 0] if np.ndim(y) == 1 else truth
         truth, sample_weight = self._answered(X, truth, sample_weight)
         return float(r2_score(truth, self.predict(X), sample_weight=sample_weight))
 

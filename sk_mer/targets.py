@@ -12,7 +12,13 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from ._target_forms import refuse_other_forms, refuse_unknown_classes
+from ._target_forms import (
+    as_array,
+    is_unknown,
+    refuse_other_forms,
+    refuse_unknown_classes,
+)
+from ._warn import warn_user
 from .labels.space import check_unique, label_recipes, quoted
 from .labels.suggestions import quoted_with_near
 from .multimodal.array import MultimodalArray
@@ -78,7 +84,7 @@ class Targets:
         missing = [name for name in self.names if name not in columns]
         if missing:
             raise ValueError(f"{what} lacks {quoted(missing)}; it must have all labels.")
-        array = _array(y[list(self.names)] if hasattr(y, "columns") else y)
+        array = as_array(y[list(self.names)] if hasattr(y, "columns") else y, what)
         wanted = (n_samples, *self.encoded.shape[1:])
         if self.numbers and array.ndim == 1 and wanted[1] == 1:
             array = array[:, None]
@@ -233,18 +239,16 @@ def check_numbers(y: Any, n_samples: int) -> Targets:
         throughout.
     """
     array = _checked_rows(y, n_samples)
+    columns: list[Any] = [getattr(y, "name", None) or 0]
     if array.ndim == 1:
-        columns: list[Any] = [getattr(y, "name", None) or 0]
         array = array[:, None]
-    elif array.ndim == 2:
-        columns = list(getattr(y, "columns", range(array.shape[1])))
     else:
-        raise ValueError(f"y has {array.ndim} dimensions; expected 1 or 2.")
+        columns = list(getattr(y, "columns", range(array.shape[1])))
     check_unique(columns)
     numbers = _numbers(array, columns, "y")
     if numbers.shape[1] == 1 and np.isnan(numbers).any() and not hasattr(y, "columns"):
         # One column is no table with gaps: a NaN in it is most likely an accident.
-        assert_all_finite(numbers, input_name="y")
+        refuse_unknown_classes(numbers[:, 0], "number")
     empty = np.flatnonzero(np.isnan(numbers).all(axis=0)).tolist()
     if empty:
         found = quoted(columns[k] for k in empty)
@@ -255,23 +259,20 @@ def check_numbers(y: Any, n_samples: int) -> Targets:
 def _checked_rows(y: Any, n_samples: int | None) -> NDArray[Any]:
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None")
-    array = _array(y)
+    array = as_array(y)
     if n_samples is not None and array.ndim and len(array) != n_samples:
         raise ValueError(
             f"y has {len(array)} rows but X has {n_samples} utterances, inconsistent "
             "numbers of samples."
         )
+    if array.ndim not in (1, 2):
+        raise ValueError(
+            f"y has {array.ndim} dimensions; expected 1, a value for each utterance, or 2, "
+            "with a column for each label."
+        )
+    if array.ndim == 2 and not array.shape[1]:
+        raise ValueError("y has no columns; give one for each label.")
     return array
-
-
-def _array(y: Any) -> NDArray[Any]:
-    """`y` as an array; pandas' NA in a column of numbers becomes NaN."""
-    if hasattr(y, "isna") and hasattr(y, "to_numpy") and bool(np.any(y.isna())):
-        try:
-            return np.asarray(y.to_numpy(dtype=float, na_value=np.nan))
-        except (TypeError, ValueError):  # words among the values: a later check says so
-            return np.asarray(y)
-    return np.asarray(y)
 
 
 def _numbers(array: NDArray[Any], names: Sequence[Any], what: str) -> NDArray[np.float32]:
@@ -309,7 +310,7 @@ def _multilabel(
                     f"y are {quoted(columns)}."
                 )
             names = columns if defined else names
-            array = _array(y[names])
+            array = as_array(y[names])
         names = names or columns
     if names is not None and len(names) != array.shape[1]:
         raise ValueError(
@@ -339,9 +340,44 @@ def _zero_one_columns(array: NDArray[Any], names: Sequence[Any]) -> NDArray[np.f
         row, column = np.argwhere(~good)[0]
         raise ValueError(
             f"Unknown label type: y holds {array[row, column]!s} for label "
-            f"{names[column]!r} in row {row}; expected 0, 1, or NaN where it is unknown."
+            f"{names[column]!r} in row {row}; expected 0, 1, or NaN where it is unknown"
+            f"{_cut(values)}."
         )
     return values.astype(np.float32)
+
+
+def _cut(values: NDArray[Any]) -> str:
+    """How numbers become 0 and 1, where they do."""
+    if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
+        return ""
+    cut = 0.5 if values.min() >= 0 and values.max() <= 1 else 0
+    return f"; numbers are cut by y = (y > {cut}).astype(int), or go to a regressor"
+
+
+def told_rows(known: NDArray[np.bool_], counted: NDArray[np.bool_], system: str) -> Any:
+    """Which rows tell about a label; of others that count, a warning.
+
+    Parameters
+    ----------
+    known : ndarray of bool, shape (n, n_labels)
+        What the targets tell about.
+    counted : ndarray of bool, shape (n,)
+        Rows with a weight.
+    system : str
+        Name of the estimator.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    told: NDArray[np.bool_] = np.asarray(known.any(axis=1))
+    n_left = int((counted & ~told).sum())
+    if n_left and told.any():
+        warn_user(
+            f"{n_left} of {int(counted.sum())} rows of y tell about no label and are left "
+            f"out: {system} does not learn from unlabelled utterances."
+        )
+    return told
 
 
 def refuse_constant(targets: Targets) -> None:
@@ -359,9 +395,26 @@ def refuse_constant(targets: Targets) -> None:
             )
 
 
+def _refuse_mixed(values: NDArray[Any]) -> None:
+    """Refuse classes that cannot be sorted."""
+    if values.dtype.kind == "c":
+        raise ValueError(
+            "y holds complex numbers; expected classes, or columns of 0 and 1."
+        )
+    told = [v for v in values.tolist() if not is_unknown(v)]
+    words = [v for v in told if isinstance(v, str)]
+    others = [v for v in told if not isinstance(v, str)]
+    if words and others:
+        raise ValueError(
+            f"y holds {words[0]!r} beside {others[0]!r}; give classes of one type, as in "
+            "y = [str(value) for value in y]."
+        )
+
+
 def _multiclass(
     array: NDArray[Any], names: list[Any] | None, defined: bool, semi_supervised: bool
 ) -> Targets:
+    _refuse_mixed(array.ravel())
     values = column_or_1d(array, warn=True)
     refuse_unknown_classes(values)
     if values.dtype.kind == "f":

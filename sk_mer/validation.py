@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations
 from numbers import Integral, Real
 from typing import Any
@@ -13,10 +13,11 @@ from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import validate_data
 
+from ._declared import check_counts, expect
 from ._natural_inputs import as_utterances
 from .labels.space import quoted
 from .labels.suggestions import quoted_with_near
-from .multimodal._matrix import is_form
+from .multimodal._matrix import checked_form, is_form
 from .multimodal.array import MultimodalArray
 
 __all__ = ["check_multimodal", "resolve_by_modality", "resolve_hidden_sizes"]
@@ -58,6 +59,10 @@ def check_multimodal(
         If X is sparse, complex or not numeric.
     """
     X = as_utterances(X)
+    _check_modalities(modalities)
+    if reset:  # only a matrix has them
+        for name in ("n_features_in_", "feature_names_in_"):
+            vars(estimator).pop(name, None)
     if is_container(X):
         array = X if isinstance(X, MultimodalArray) else MultimodalArray(X)
     elif isinstance(X, np.ndarray) and X.ndim == 3:
@@ -76,6 +81,41 @@ def check_multimodal(
     if not allow_nonfinite:
         _refuse_nonfinite(array)
     return array
+
+
+def _check_modalities(modalities: Any) -> None:
+    """Refuse names that are none or repeat, and widths that are no whole numbers."""
+    if modalities is None or is_form(modalities):
+        return
+    names = list(modalities)
+    widths = list(modalities.values()) if isinstance(modalities, Mapping) else []
+    wrong = [
+        n for n in widths if not isinstance(n, Integral) or isinstance(n, bool) or n < 1
+    ]
+    if wrong:
+        raise ValueError(
+            f"modalities has {wrong[0]!r} for a width; expected whole numbers from 1, as "
+            "in modalities={'text': 300, 'audio': 74}."
+        )
+    if not names or len(set(names)) < len(names):
+        raise ValueError(
+            f"modalities={names} was given; name each modality once, as in "
+            "modalities=['text', 'audio'], or set modalities=None for all of X."
+        )
+
+
+def check_declared_modalities(value: Any) -> None:
+    """`modalities` of a file: names, widths, the form of a matrix, or None."""
+    if value is None:
+        return
+    if is_form(value):
+        checked_form(value)
+    elif isinstance(value, Mapping):
+        check_counts(value, "modalities", 1)
+    else:
+        fits = isinstance(value, Collection) and not isinstance(value, str)
+        fits = fits and len(value) > 0 and all(isinstance(name, str) for name in value)
+        expect(fits, "modalities", value, "names")
 
 
 def is_container(X: Any) -> bool:
@@ -116,8 +156,23 @@ def _named_modalities(
         return X
     if strict:
         check_has_modalities(X, modalities)
+        _check_widths(X, modalities)
     kept = [name for name in modalities if name in X]
     return X.select(*kept) if kept else X
+
+
+def _check_widths(X: MultimodalArray, modalities: Any) -> None:
+    """Refuse a container whose features are not as many as a mapping says."""
+    if not isinstance(modalities, Mapping):
+        return
+    for name, size in modalities.items():
+        width = size[-1] if isinstance(size, (tuple, list)) else size
+        if name in X and width not in (X.n_features[name], "rest"):
+            raise ValueError(
+                f"modalities says that {name!r} has {width} features, but X has "
+                f"{X.n_features[name]}; correct it, or give names only: "
+                f"modalities={list(modalities)}."
+            )
 
 
 def check_has_modalities(X: MultimodalArray, modalities: Iterable[str]) -> None:
@@ -240,10 +295,15 @@ def check_aligned(X: MultimodalArray, system: str, *, can_align: bool = False) -
 def check_fitted_modalities(X: MultimodalArray, n_features: Mapping[str, int]) -> None:
     """Refuse modalities that were not in ``fit``, and other feature sizes."""
     for name, size in X.n_features.items():
+        if name == PLAIN not in n_features:
+            raise ValueError(
+                f"X is an array without names, but fit saw {quoted(n_features)}; name its "
+                f"modality, as in X = {{{next(iter(n_features))!r}: X}}."
+            )
         if name not in n_features:
             raise ValueError(
-                f"Modality {name!r} was not in fit, which saw {quoted(n_features)}; "
-                "leave it out with X.drop()."
+                f"Modality {quoted_with_near([name], list(n_features))} was not in fit, "
+                f"which saw {quoted(n_features)}; leave it out, or correct its name."
             )
         if size != n_features[name]:
             raise ValueError(
@@ -262,6 +322,14 @@ def check_names(parameter: str, given: Any, known: Iterable[Any], remedy: str = 
         f"{parameter} names {quoted_with_near(unknown, known)}; known are "
         f"{quoted(known)}{remedy}."
     )
+
+
+def numbers_of_labels(given: Any) -> NDArray[np.float64]:
+    """Numbers as an array; NaN throughout where some are none, for the caller to refuse."""
+    try:
+        return np.asarray(given, dtype=float)
+    except (TypeError, ValueError):
+        return np.array(np.nan)
 
 
 def modalities_as_in(

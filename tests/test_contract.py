@@ -459,7 +459,7 @@ class TestRegression:
             (np.array(["a"] * 240), "holds values that are no numbers"),
             (np.full(240, np.inf), "infinite"),
             (np.ones(3), "y has 3 rows but X has 240"),
-            (np.ones((240, 2, 2)), "y has 3 dimensions; expected 1 or 2"),
+            (np.ones((240, 2, 2)), "y has 3 dimensions; expected 1, a value"),
         ):
             with pytest.raises(ValueError, match=message):
                 LFLSTMRegressor().fit(emotions.X, bad)

@@ -519,7 +519,7 @@ def test_score_of_classes(emotions):
     assert model.score(emotions.X, y, sample_weight=weights) == pytest.approx(
         accuracy_score(y, guess, sample_weight=weights)
     )
-    with pytest.raises(ValueError, match="should be a 1d array"):
+    with pytest.raises(ValueError, match="fitted on one class a row"):
         model.score(emotions.X, np.eye(6)[y])
     expected = f1_score(y, guess, average="macro", zero_division=0.0)
     assert f1_scorer(model, emotions.X, y) == pytest.approx(expected)

@@ -24,7 +24,7 @@ from ..labels.space import label_recipes, quoted, told_with
 from ..metrics import label_auc_score, weighted_accuracies
 from ..model_selection import DEFAULT_THRESHOLD, thresholds_after_fit
 from ..multimodal.array import MultimodalArray
-from ..targets import Examples, to_indicators
+from ..targets import Examples, to_indicators, told_rows
 from .gem import MemoryStep, SourceStep
 from .learner import Learner
 from .memory import EpisodicMemory, told_columns
@@ -193,9 +193,9 @@ def _counted(
     weights = None if weights is None else weights[kept]
     n_empty = len(known) - len(kept)
     examples = Examples(data, task.targets.take(kept), weights, n_empty)
-    counted = examples.targets.known.any(axis=1) | estimator._reads_unlabeled
-    if weights is not None:
-        counted &= weights > 0
+    counted = np.ones(len(examples), bool) if weights is None else weights > 0
+    if not estimator._reads_unlabeled:
+        counted &= told_rows(examples.targets.known, counted, type(estimator).__name__)
     if not counted.any():
         raise ValueError("No row of y that counts tells about a label; give one that does.")
     return examples if counted.all() else examples.take(np.flatnonzero(counted))

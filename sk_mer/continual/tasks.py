@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..labels.space import label_recipes, quoted
+from .._target_forms import as_array, refuse_other_forms, refuse_unknown_classes
+from ..labels.space import check_unique, label_recipes, quoted
 from ..targets import UNKNOWN_CLASS, Targets
 from .learner import Learner
 
@@ -47,14 +48,17 @@ class Task:
     ) -> None:
         old = list(estimator._seen_names)
         given = None if labels is None else label_recipes(labels)
-        array = np.asarray(y)
+        refuse_other_forms(y)
+        array = as_array(y)
         _check_form(array, n_rows, estimator.multilabel_)
         if given is not None and not set(old) <= set(given):
             raise ValueError(
                 f"labels leave out {quoted(n for n in old if n not in given)}, which the "
-                "model knows; name all labels, old and new. To ask for some only, use "
-                "set_labels afterwards."
+                "model knows; name all labels, old and new, and use set_labels afterwards "
+                "to ask for some only."
             )
+        if array.ndim == 1:
+            refuse_unknown_classes(array)
         if array.ndim == 2:
             told = _columns_of(y, array, given, old)
         else:
@@ -81,9 +85,11 @@ class Task:
 
 
 def _check_form(y: NDArray[Any], n_rows: int, multilabel: bool) -> None:
-    if y.ndim == 0 or len(y) != n_rows:
+    if y.ndim == 0:
+        raise ValueError("y is None; give the labels of the utterances.")
+    if len(y) != n_rows:
         raise ValueError(
-            f"y has {len(y) if y.ndim else 0} rows but X has {n_rows} utterances, "
+            f"y has {len(y)} rows but X has {n_rows} utterances, "
             "inconsistent numbers of samples."
         )
     if (y.ndim == 2) != multilabel:
@@ -98,6 +104,7 @@ def _columns_of(
     """Names of the columns of `y`."""
     if hasattr(y, "columns"):
         columns = list(y.columns)
+        check_unique(columns)
         extra = [name for name in columns if given is not None and name not in given]
         if extra:
             raise ValueError(f"y has the columns {quoted(extra)}, which labels lack.")

@@ -40,7 +40,7 @@ def faults_of(path: Path) -> Iterator[None]:
     try:
         yield
     except Fault as fault:
-        raise ValueError(f"{path.name}: {fault}.") from fault
+        raise ValueError(f"{path.name or path}: {fault}.") from fault
     except _MISSHAPEN as error:
         raise ValueError(
             f"{path.name} is damaged or of no layout that is known here "

@@ -84,6 +84,8 @@ def make_net(
     }
     if not accelerated:
         given.pop("accelerator", None)
+    if given.get("callbacks__print_log", own) is None:  # switched off: nothing to set
+        own.pop("callbacks__print_log__keys_ignored")
     system = dict(estimator._net_settings())
     callbacks = _merged(
         own.pop("callbacks", []),

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..targets import UNKNOWN_CLASS, Targets
-from ..validation import check_names
+from ..validation import check_names, numbers_of_labels
 
 __all__ = [
     "ClassLoss",
@@ -249,7 +249,7 @@ def label_weights(
     elif isinstance(given, Mapping):
         weights = np.array([given.get(name, 1.0) for name in targets.names], dtype=float)
     else:
-        weights = np.asarray(given, dtype=float)
+        weights = numbers_of_labels(given)
     if weights.shape != (n_labels,) or not (weights > 0).all():
         raise ValueError(
             f"{parameter}={given!r} was given; expected 'balanced', None, or one "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,13 +27,11 @@ from .answers import Answers
 from .build import RANK, NetSettings, make_net, prediction_net, trim_net
 from .devices import device_name
 from .losses import ClassLoss, GivenLoss, MultiLabelLoss, SquaredLoss
-from .net import SAMPLE_WEIGHT, GradientClipping, MultimodalNet
+from .net import SAMPLE_WEIGHT, GradientClipping
+from .net_params import arguments_of
 from .threads import ProcessLock
 
 __all__ = ["ValidationWeightedAccuracy", "train_net"]
-
-# Arguments of skorch's net that the estimators have as parameters of their own.
-OWN_PARAMETERS = ("lr", "max_epochs", "batch_size", "device", "precision", "verbose")
 
 _PLATEAU_FACTOR = 0.1
 _PLATEAU_PATIENCE = 5
@@ -216,24 +213,6 @@ def has_bf16(device: Any) -> bool:
     avx512 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     return bool(avx512() or amx())
-
-
-def check_net_params(net_params: Mapping[str, Any] | None) -> None:
-    """Refuse arguments that skorch's net would not know, or that are set elsewhere."""
-    known = set(inspect.signature(NeuralNet.__init__).parameters)
-    known |= set(inspect.signature(MultimodalNet.__init__).parameters)
-    known = (known | {"accelerator"}) - {"self", "args", "kwargs"}
-    for name, value in (net_params or {}).items():
-        if name in OWN_PARAMETERS:
-            raise ValueError(
-                f"net_params has {name!r}, a parameter of the estimator itself; call "
-                f"set_params({name}={value!r}) and leave it out of net_params."
-            )
-        if name.partition("__")[0] not in known:
-            raise ValueError(
-                f"net_params has {name!r}, which skorch.NeuralNet does not take; "
-                "expected names such as 'callbacks' or 'optimizer__weight_decay'."
-            )
 
 
 def check_accelerator(net_params: Mapping[str, Any] | None, random_state: Any) -> None:
@@ -436,4 +415,11 @@ def given_criterion(net_params: Mapping[str, Any] | None, default: nn.Module) ->
     if isinstance(wanted, nn.Module) and not arguments:
         return GivenLoss(wanted)
     make = type(wanted) if isinstance(wanted, nn.Module) else wanted
+    taken = arguments_of(make) or set(arguments)
+    unknown = [prefix + name for name in arguments if name not in taken]
+    if unknown:
+        raise ValueError(
+            f"net_params has {quoted(unknown)}, which {make.__name__} does not take; leave "
+            "it out."
+        )
     return GivenLoss(make(**arguments))

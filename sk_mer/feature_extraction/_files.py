@@ -162,8 +162,8 @@ class FileSequences(  # type: ignore[call-arg]
         first, fault = next(iter(failed.items()))
         if self.on_error == "raise":
             raise ValueError(
-                f"{first}: {fault}. {len(failed)} of {n_files} files cannot be read; mend "
-                "them, or give on_error='skip' to go on without them."
+                f"{first}: {fault.rstrip('.')}; {len(failed)} of {n_files} files cannot be "
+                "read: mend them, or give on_error='skip' to go on without them."
             )
         warn_user(
             f"{len(failed)} of {n_files} files cannot be read and count as missing; the "
@@ -173,7 +173,19 @@ class FileSequences(  # type: ignore[call-arg]
 
 def _paths(X: Any) -> list[Path | None]:
     if isinstance(X, (str, os.PathLike)):
-        raise TypeError("One path was given; expected a list of paths.")
+        raise TypeError("One path was given; expected a list of paths, as in [path].")
+    if hasattr(X, "columns"):
+        raise TypeError(
+            "A table was given; give its column of paths, such as "
+            f"X[{next(iter(X.columns), 'path')!r}]."
+        )
+    X = list(X)
+    for path in X:
+        if not isinstance(path, (str, os.PathLike)) and np.ndim(path):
+            raise TypeError(
+                f"A {type(path).__name__} was given in place of a path; write the samples "
+                "to a file first: soundfile.write(path, samples, rate)."
+            )
     return [None if _absent(path) else Path(path) for path in X]
 
 

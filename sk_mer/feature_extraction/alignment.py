@@ -200,6 +200,13 @@ def _intervals(
                 f"Row {row} has {len(found)} word intervals but {steps} steps in "
                 f"{text!r}; leave out the same words in both."
             )
+        backwards = np.flatnonzero(found[:, 1] < found[:, 0]).tolist()
+        if backwards:
+            begin, end = found[backwards[0]].tolist()
+            raise ValueError(
+                f"Word {backwards[0]} of row {row} begins at {begin:g} and ends before, at "
+                f"{end:g}; give (begin, end) in seconds."
+            )
     return words
 
 

@@ -186,6 +186,11 @@ class WordVectorSequences(TransformerMixin, Shown, auto_wrap_output_keys=None): 
 def _sentences(X: Iterable[str]) -> list[list[str]]:
     if isinstance(X, str):
         raise TypeError("One string was given; expected a list of sentences.")
+    if hasattr(X, "columns"):
+        raise TypeError(
+            "A table was given; give its column of sentences, such as "
+            f"X[{next(iter(X.columns), 'text')!r}]."
+        )
     sentences = list(X)
     wrong = [type(s).__name__ for s in sentences if not isinstance(s, str)]
     if wrong:

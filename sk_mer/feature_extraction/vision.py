@@ -131,7 +131,8 @@ class ActionUnitSequences(FileSequences):
             try:
                 return _action_units(_table(str(path)))
             except (OSError, ValueError) as error:
-                faults[str(path)] = error
+                missing = isinstance(error, FileNotFoundError)
+                faults[str(path)] = "there is no such file" if missing else error
         first, fault = next(iter(faults.items()))
         raise ValueError(
             f"None of the {len(faults)} files has action units ({first}: {fault})."

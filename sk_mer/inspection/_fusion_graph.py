@@ -73,9 +73,16 @@ class FusionGraphDisplay:
 
         Raises
         ------
+        TypeError
+            If the estimator has no graph.
         ValueError
             If there are several utterances.
         """
+        if not hasattr(estimator, "fusion_efficacies"):
+            raise TypeError(
+                f"A {type(estimator).__name__} was given; expected a GraphMFNClassifier, "
+                "which alone has a graph."
+            )
         efficacies = estimator.fusion_efficacies(X)
         if len(efficacies) != 1:
             raise ValueError(

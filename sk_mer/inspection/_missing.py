@@ -94,6 +94,12 @@ def missing_modality_report(
             f"X is a {type(X).__name__}; expected a MultimodalArray or a mapping of "
             "modalities, whose names the report tells."
         )
+    model = fitted_inside(estimator)
+    if not hasattr(model, "multilabel_"):
+        raise ValueError(
+            f"{type(model).__name__} predicts no labels or is not fitted; give a fitted "
+            "classifier."
+        )
     X = X if isinstance(X, MultimodalArray) else MultimodalArray(X)
     kept = _checked_subsets(X.modalities, subsets)
     if not all(0 <= rate < 1 for rate in rates) or n_draws < 1:
@@ -101,8 +107,7 @@ def missing_modality_report(
             f"rates={list(rates)!r} and n_draws={n_draws!r} were given; expected rates "
             "from 0 to less than 1, and one draw or more."
         )
-    columns = fitted_inside(estimator).multilabel_
-    truth = align_to_model(y, estimator) if columns else np.asarray(y)
+    truth = align_to_model(y, estimator) if model.multilabel_ else np.asarray(y)
     rng = np.random.default_rng(random_state)
     rows = [_row("complete", 0.0, [_scores(estimator, X, truth)], len(X))]
     for rate in rates:
@@ -121,8 +126,8 @@ def missing_modality_report(
 def _checked_subsets(modalities: Sequence[str], subsets: Any) -> list[tuple[str, ...]]:
     if len(modalities) < 2:
         raise ValueError(
-            f"X has only {quoted(modalities)}; without it there is nothing to score. Give "
-            "utterances with two modalities or more."
+            f"X has only {quoted(modalities)}; without it there is nothing to score; "
+            "give utterances with two modalities or more."
         )
     if isinstance(subsets, str):
         if subsets != "all":

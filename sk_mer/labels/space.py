@@ -191,9 +191,7 @@ def vectors_of(source: Any, recipes: Mapping[Any, Any]) -> dict[Any, NDArray[np.
         vectors = {
             name: _checked_vector(
                 name,
-                np.mean([found[w] for w in recipe], axis=0)
-                if _is_words(recipe)
-                else recipe,
+                _mean_vector([found[w] for w in recipe]) if _is_words(recipe) else recipe,
             )
             for name, recipe in recipes.items()
         }
@@ -204,6 +202,12 @@ def vectors_of(source: Any, recipes: Mapping[Any, Any]) -> dict[Any, NDArray[np.
             "from one source."
         )
     return vectors
+
+
+def _mean_vector(vectors: list[Any]) -> Any:
+    if len(vectors) == 1 or any(np.asarray(v).dtype.kind not in "iuf" for v in vectors):
+        return vectors[0]
+    return np.mean(vectors, axis=0)
 
 
 def unseen_vectors(
@@ -250,6 +254,13 @@ def label_recipes(words: Sequence[Any] | Mapping[Any, Any]) -> dict[Any, Any]:
     if isinstance(words, str):
         raise ValueError(
             f"labels={words!r} is one string; expected a list of labels, as in [{words!r}]."
+        )
+    if hasattr(words, "columns"):
+        raise ValueError("labels is a DataFrame; give a list of names, list(y.columns).")
+    if not isinstance(words, Iterable) or isinstance(words, (set, frozenset)):
+        raise ValueError(
+            f"labels={words!r:.60} was given; expected a list of names in their order, as "
+            "in ['happy', 'sad']."
         )
     if isinstance(words, Mapping):
         recipes = {_plain(name): _recipe(name, value) for name, value in words.items()}
@@ -406,10 +417,20 @@ def _rows_of_array(source: ArrayLike, names: list[Any]) -> dict[Any, Any]:
 
 
 def _checked_vector(name: Any, vector: ArrayLike) -> NDArray[np.float32]:
-    checked = np.array(vector, dtype=np.float32)
+    try:
+        checked = np.array(vector, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"The vector of label {name!r} is {vector!r:.60}; expected a row of numbers."
+        ) from None
     if checked.ndim != 1 or not np.isfinite(checked).all():
         raise ValueError(
             f"The vector of label {name!r} has shape {checked.shape} or non-finite "
             "values; expected one row of finite numbers."
+        )
+    if not checked.any():
+        raise ValueError(
+            f"The vector of label {name!r} is 0 throughout, which tells nothing about it; "
+            "give its own, or words that have one."
         )
     return checked

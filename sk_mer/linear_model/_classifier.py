@@ -66,7 +66,7 @@ class PooledLinearClassifier(EmotionPredictor, PooledLinearBase):
     threshold : float, sequence, mapping or "tune", default=0.5
         An emotion is predicted where its probability is greater. One number, one for
         each label, or chosen for weighted accuracy on held-out rows. Classes (1-D `y`)
-        are predicted by the highest score instead.
+        are predicted by the highest score: leave it at 0.5 there.
     {shared_parameters}
 
     Attributes
@@ -211,7 +211,7 @@ class PooledLinearClassifier(EmotionPredictor, PooledLinearBase):
         held_out = only is None or tunes or words
         data = self._read(X, y, sample_weight, groups, val, check, held_out=held_out)
         targets, names = data.targets, data.targets.names
-        self._seen_thresholds = given_thresholds(self.threshold, names)
+        self._seen_thresholds = given_thresholds(self.threshold, names, targets.multilabel)
         vectors = resolve_label_space(names, self.labels, self.label_vectors).vectors
         Z, y = self._learn_features(data), targets.encoded
         fit = partial(logistic_rows, n_labels=len(names))

@@ -86,6 +86,12 @@ def blocks_of(given: Mapping[str, Any], lengths: Any) -> dict[str, Block]:
             "No modality was given; expected at least one, as in "
             "MultimodalArray(text=..., audio=...)."
         )
+    for name in given:
+        if not isinstance(name, str) or not name:
+            raise TypeError(
+                f"A modality has the name {name!r}; expected a word, as in "
+                "MultimodalArray(text=..., audio=...)."
+            )
     _check_length_names(lengths, given)
     blocks = {}
     for name, data in given.items():

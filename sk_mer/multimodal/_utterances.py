@@ -274,6 +274,12 @@ class Utterances:
         arrays = list(arrays)
         if not arrays:
             raise ValueError("concatenate() was given no arrays; expected at least one.")
+        others = [array for array in arrays if not hasattr(array, "_blocks")]
+        if others:
+            raise TypeError(
+                f"concatenate() was given a {type(others[0]).__name__}; expected a list of "
+                "MultimodalArray, as in MultimodalArray.concatenate([X, X])."
+            )
         first = arrays[0]
         for other in arrays[1:]:
             if set(other.modalities) != set(first.modalities):

@@ -19,7 +19,8 @@ from .._warn import warn_user
 from ..continual.memory import EpisodicMemory
 from ..engine.build import prediction_net
 from ..engine.devices import device_name
-from ..engine.training import OWN_PARAMETERS, check_device, check_precision
+from ..engine.net_params import OWN_PARAMETERS
+from ..engine.training import check_device, check_precision
 from ..labels.suggestions import is_keyed_vectors
 from .model_header import (
     FITTED,
@@ -83,6 +84,9 @@ def save_estimator(
         known = {type(estimator).__name__: type(estimator)}
         again = json.loads(text)
         _rebuilt(again, writer.tensors, known, None, [], step_kinds)  # as load will
+    if path.is_dir() or not path.parent.is_dir():
+        fault = "is a folder" if path.is_dir() else "lies in a folder that is not there"
+        raise ValueError(f"{str(path)!r} {fault}; give the path of a file in a folder.")
     for note in writer.notes:
         warn_user(note)
     save_file(writer.tensors, str(path), metadata={_FORMAT: text})

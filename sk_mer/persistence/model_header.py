@@ -30,8 +30,8 @@ from .._declared import (
     is_number,
 )
 from ..labels.space import is_table
-from ..multimodal._matrix import checked_form, is_form
 from ..targets import UNKNOWN_CLASS
+from ..validation import check_declared_modalities
 from .linear_header import FITTED_LINEAR, check_linear, wanted_of_linear
 
 __all__ = [
@@ -186,14 +186,7 @@ def check_params(estimator: Any) -> None:
         wanted, _, given = str(error).rstrip(".").partition(". Got ")
         given = given.removesuffix(" instead")
         raise BadValue(f"{wanted}, not {given:.60}") from error
-    named = estimator.modalities
-    if is_form(named):
-        checked_form(named)
-    elif isinstance(named, Mapping):
-        check_counts(named, "modalities", 1)
-    elif named is not None:
-        fits = len(named) > 0 and all(isinstance(name, str) for name in named)
-        expect(fits, "modalities", named, "names")
+    check_declared_modalities(estimator.modalities)
     threshold = getattr(estimator, "threshold", None)  # regressors have none
     if isinstance(threshold, Mapping):
         for name, value in threshold.items():

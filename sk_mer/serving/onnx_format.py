@@ -28,6 +28,7 @@ from .._declared import (
     expect,
     is_number,
 )
+from ..validation import check_declared_modalities
 
 __all__ = [
     "BACKWARD_STEP",
@@ -96,6 +97,7 @@ def description_of(estimator: Any, scaler: Any = None) -> dict[str, Any]:
         "seen_thresholds": estimator._seen_thresholds.tolist(),
         "threshold_of_others": _threshold_of_others(estimator.threshold),
         "multilabel": estimator.multilabel_,
+        "modalities": _json(estimator.modalities),
         "n_features": estimator.n_features_,
         "n_steps": estimator._n_steps,
         "padding": estimator.padding,
@@ -123,6 +125,16 @@ def _threshold_of_others(threshold: Any) -> Any:
     if isinstance(threshold, Mapping):
         return [[_plain([name])[0], float(value)] for name, value in threshold.items()]
     return float(threshold) if isinstance(threshold, Real) else 0.5
+
+
+def _json(modalities: Any) -> Any:
+    """The parameter as lists and mappings of plain values."""
+    if modalities is None or isinstance(modalities, Mapping):
+        return modalities and {
+            name: list(map(int, size)) if isinstance(size, (tuple, list)) else size
+            for name, size in modalities.items()
+        }
+    return _plain(list(modalities))
 
 
 def _plain(names: Sequence[Any]) -> list[Any]:
@@ -170,7 +182,7 @@ def _checked_description(about: Any) -> dict[str, Any]:
     keys |= {"threshold_of_others", "multilabel", "n_features", "n_steps", "padding"}
     keys |= {"handle_nonfinite", "missing", "required", "needs_aligned", "class"}
     keys |= {"version", "speaks_of_words", "in_place_of_nonfinite", "on_empty"}
-    keys |= {"seen_shares"}
+    keys |= {"seen_shares", "modalities"}
     missing = sorted(keys - set(about))
     expect(not missing, "what its description lacks", missing, "nothing")
     expect(isinstance(about["class"], str), "class", about["class"], "a name")
@@ -180,6 +192,7 @@ def _checked_description(about: Any) -> dict[str, Any]:
     check_option(about["on_empty"], "on_empty", ("error", "prior", "nan", "skip"))
     check_option(about["missing"], "missing", ("error", "zeros"))
     modalities = list(check_counts(about["n_features"], "n_features", 1))
+    check_declared_modalities(about["modalities"])
     required = about["required"]
     fits = isinstance(required, list) and all(name in modalities for name in required)
     expect(fits, "required", required, f"some of {modalities}")

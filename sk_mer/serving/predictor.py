@@ -18,6 +18,7 @@ from .._declared import damaged, expect
 from .._optional import import_optional
 from .._regular_files import refuse_special_file
 from ..labels.space import vectors_of
+from ..multimodal._matrix import checked_form, is_form
 from ..multimodal.array import MultimodalArray
 from ..padding import padded_steps
 from ..predictor import EmotionPredictor
@@ -77,8 +78,6 @@ class OnnxEmotionPredictor(EmotionPredictor):
         If onnxruntime is missing (``pip install sk-mer[onnxruntime]``).
     """
 
-    modalities = None
-
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -128,6 +127,8 @@ class OnnxEmotionPredictor(EmotionPredictor):
         others = about["threshold_of_others"]
         self.threshold = dict(others) if isinstance(others, list) else others
         self.multilabel_ = about["multilabel"]
+        given = about["modalities"]
+        self.modalities = checked_form(given) if is_form(given) else given
         self.n_features_ = dict(about["n_features"])
         self.modalities_ = list(self.n_features_)
         self._n_steps = about["n_steps"]

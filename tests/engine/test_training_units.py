@@ -14,18 +14,20 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 from skorch.history import History
 from torch import nn
+from torch.utils.data import DataLoader
 
 from sk_mer import MTEClassifier, MultimodalArray
 from sk_mer.batching import MultimodalDataset
 from sk_mer.engine import training
 from sk_mer.engine.build import RANK
 from sk_mer.engine.losses import ClassLoss, GivenLoss, MultiLabelLoss
+from sk_mer.engine.net import GradientClipping
+from sk_mer.engine.net_params import check_net_params
 from sk_mer.engine.training import (
     EpochProgress,
     ValidationWeightedAccuracy,
     check_accelerator,
     check_device,
-    check_net_params,
     check_precision,
     forked_seed,
     has_bf16,
@@ -247,19 +249,24 @@ class TestPrecision:
 
 class TestNetParams:
     @pytest.mark.parametrize(
-        "name",
+        "given",
         [
-            "callbacks",
-            "callbacks__progress",
-            "optimizer",
-            "optimizer__weight_decay",
-            "iterator_train__num_workers",
-            "criterion__pos_weight",
-            "accelerator",
+            {"callbacks": None},
+            {"callbacks": []},
+            {"callbacks__progress": None},
+            {"callbacks": [GradientClipping(1.0)], "callbacks__GradientClipping": None},
+            {"callbacks": [("own", Callback)], "callbacks__own__x": 1},
+            {"optimizer": torch.optim.AdamW, "optimizer__weight_decay": 0.1},
+            {"optimizer__param_groups": []},
+            {"iterator_train": DataLoader, "iterator_train__num_workers": 2},
+            {"criterion": nn.BCEWithLogitsLoss, "criterion__pos_weight": None},
+            {"criterion__pos_weight": None},
+            {"accelerator": None},
         ],
+        ids=", ".join,
     )
-    def test_known(self, name):
-        check_net_params({name: None})
+    def test_known(self, given):
+        check_net_params(given)
 
     @pytest.mark.parametrize(
         "name", ["optimiser__lr", "self", "args", "kwargs", "momentum"]
