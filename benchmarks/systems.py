@@ -2,7 +2,7 @@
 
 Each system has the settings that it has when nothing is given, behind a scaler, and
 validation groups (speakers, videos) of the training rows. Nothing is chosen on test rows.
-All are judged for weighted accuracy, so that all have balanced losses and thresholds of 0.5.
+All are judged by weighted accuracy, so that all have balanced losses, thresholds of 0.5.
 
     python benchmarks/systems.py                    # the generator
     python benchmarks/systems.py --data FOLDER      # and real sets; or SK_MER_DATA

@@ -377,11 +377,12 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         X: MultimodalArray,
         names: tuple[Any, ...],
         vectors: Any = None,
+        kind: str = "labels",
         *,
         auxiliary: tuple[str, ...] = (),
     ) -> ModuleSpec:
         n_features, n_steps = dict(X.n_features), longest_steps(X)
-        return ModuleSpec(n_features, n_steps, names, vectors, auxiliary=auxiliary)
+        return ModuleSpec(n_features, n_steps, names, vectors, kind, auxiliary)
 
 
 def longest_steps(X: MultimodalArray) -> dict[str, int]:

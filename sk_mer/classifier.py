@@ -192,7 +192,8 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
         criterion, further = self._criterion(train), tuple(examples.auxiliary)
         seed = int(rng.randint(np.iinfo(np.int32).max))
         with forked_seed(seed, self.device):
-            spec = self._spec(data, space.names, space.vectors, auxiliary=further)
+            sizes = data, space.names, space.vectors, targets.kind
+            spec = self._spec(*sizes, auxiliary=further)
             module = self._make_module(spec)
             net, history = self._train(
                 module,
@@ -312,8 +313,9 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
     def _described_module(self) -> nn.Module:
         vectors = self._seen_rows if self._has_vectors else None
         further = tuple(self._auxiliary_means)
-        sizes = self.n_features_, self.n_steps_
-        spec = ModuleSpec(*sizes, self._seen_names, vectors, auxiliary=further)
+        kind, sizes = "labels" if self.multilabel_ else "classes", self.n_features_
+        names = self._seen_names
+        spec = ModuleSpec(sizes, self.n_steps_, names, vectors, kind, further)
         module = self._make_module(spec)
         rows = self._seen_rows if self._labels_interact else self._rows
         module.set_label_rows(torch.from_numpy(rows))  # type: ignore[operator]

@@ -26,6 +26,8 @@ class ModuleSpec:
         Outputs: labels, classes or target columns, in their order.
     vectors : ndarray of shape (n_outputs, n_dimensions) or None
         Word vectors of the labels, where there are any.
+    kind : {"labels", "classes", "numbers"}, default="labels"
+        What the outputs are: columns of labels, classes of which one is right, or numbers.
     auxiliary : tuple of str
         Further targets that are learned beside them.
 
@@ -40,6 +42,7 @@ class ModuleSpec:
     n_steps: Mapping[str, int]
     names: tuple[Any, ...]
     vectors: NDArray[np.float32] | None = None
+    kind: str = "labels"
     auxiliary: tuple[str, ...] = ()
 
     def __len__(self) -> int:

@@ -121,7 +121,7 @@ class BaseMultimodalRegressor(RegressorMixin, BaseMultimodalEstimator):  # type:
         refuse_unfit_loss(criterion, train.targets, train.weights)
         seed = int(rng.randint(np.iinfo(np.int32).max))
         with forked_seed(seed, self.device):
-            module = self._make_module(self._spec(data, names))
+            module = self._make_module(self._spec(data, names, None, "numbers"))
             windows = self._windows(data)
             net, history = self._train(module, criterion, train, valid, windows, seed)
         self._keep_training(net, history, data, train.n_empty)
@@ -193,7 +193,8 @@ class BaseMultimodalRegressor(RegressorMixin, BaseMultimodalEstimator):  # type:
 
     def _described_module(self) -> nn.Module:
         names = tuple(self.targets_)
-        return self._make_module(ModuleSpec(self.n_features_, self.n_steps_, names))
+        spec = ModuleSpec(self.n_features_, self.n_steps_, names, None, "numbers")
+        return self._make_module(spec)
 
 
 def _mean_and_scale(

@@ -63,6 +63,13 @@ class Targets:
         return self.encoded.ndim == 2 and not self.numbers
 
     @property
+    def kind(self) -> str:
+        """``"labels"``, ``"classes"`` or ``"numbers"``."""
+        if self.numbers:
+            return "numbers"
+        return "labels" if self.multilabel else "classes"
+
+    @property
     def indicators(self) -> NDArray[np.bool_]:
         """``(n, n_names)`` of bool; False where unknown."""
         return to_indicators(self.encoded, len(self.names))
