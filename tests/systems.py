@@ -41,6 +41,8 @@ SETTINGS = {
     "AttentionFusionClassifier": {"hidden_size": 8},
     "EFLSTMClassifier": {"hidden_size": 4, "num_layers": 1},
     "EFLSTMRegressor": {"hidden_size": 4, "num_layers": 1},
+    "EmoBedClassifier": {"hidden_size": 4, "embedding_size": 4},
+    "EmoBedRegressor": {"hidden_size": 4, "embedding_size": 4},
     "GraphMFNClassifier": {
         **{"hidden_sizes": 4, "graph_size": 6, "memory_units": 6, "output_size": 6},
         "gate_sizes": 4,

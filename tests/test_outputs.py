@@ -29,10 +29,14 @@ class TestEmbeddings:
             states = states.reshape(len(X), -1, weight.shape[1])
             close((states @ weight.T + bias)[:, :, 0], answers(model))
             return
+        read = X
+        if name.startswith("EmoBed"):  # of several it is the mean of what each says
+            read = X.select("text")
+            states = model.transform(read)[:, : weight.shape[1]]
         outputs = states @ weight.T + bias
         if hasattr(model, "target_scale_"):
             outputs = outputs * model.target_scale_ + model.target_mean_
-        close(outputs, answers(model))
+        close(outputs, answers(model, read))
 
     @EVERY
     def test_the_model_is_left_as_it_is(self, name):

@@ -43,6 +43,7 @@ OTHER = {
     "aligner": "ctc",
     "alignment_weight": 5.0,
     "attention_dropout": 0.5,
+    "auxiliary_weight": 3.0,
     "batch_size": 24,
     "bidirectional": False,
     "clip_norm": 1e-3,
@@ -52,6 +53,9 @@ OTHER = {
     "decoder_activation": "tanh",
     "dropout": 0.5,
     "embedding_dropout": 0.5,
+    "embedding_loss": "mse",
+    "embedding_size": 5,
+    "embedding_weight": 2.0,
     "future_mask": True,
     "hidden_size": 6,
     "efficacy_activation": "sigmoid",
@@ -65,10 +69,12 @@ OTHER = {
     "graph_size": 5,
     "hidden_sizes": (6, 5, 5),
     "kernel_sizes": 1,
+    "label_overlap": 0.3,
     "label_vectors": None,
     "logit_dropout": 0.5,
-    "loss": "concordance",
     "lr": 0.05,
+    "main_modality": "audio",
+    "margin": 1.5,
     "max_epochs": 3,
     "memory_units": 5,
     "modalities": ["text", "audio"],
@@ -107,6 +113,12 @@ BESIDE = {"alignment_weight": {"aligner": "ctc"}, "dropout": {"num_layers": 2}}
 def labels(name):
     turned = list(LABELS.columns)[::-1]
     assert make(name, labels=turned).fit(X, LABELS).labels_ == turned
+
+
+def loss(name):
+    ways = ("squared_error", "concordance")
+    one, other = (answers(make(name, loss=how).fit(X, targets(name))) for how in ways)
+    assert differ(one, other)
 
 
 def missing(name):
@@ -195,7 +207,8 @@ def precision(name):
 
 
 # Training in which a later task meets the one before, where one epoch does not.
-AGAINST = {"MCTNClassifier": {"lr": 0.05, "max_epochs": 4}}
+LONGER = {"lr": 0.05, "max_epochs": 4}
+AGAINST = {"EmoBedClassifier": LONGER, "MCTNClassifier": LONGER}
 
 
 def against(name, **changes):
@@ -269,7 +282,7 @@ def fusion_at_predict(name):
 ELSEWHERE = {
     function.__name__: function
     for function in (
-        labels, missing, threshold, class_weight, patience, validation_fraction,
+        labels, loss, missing, threshold, class_weight, patience, validation_fraction,
         handle_nonfinite, on_empty, device, precision, continual, memory_size, memory_strength,
         store_memory, verbose, unseen_labels, fusion_at_predict, mask_attention,
     sentiment_weight,

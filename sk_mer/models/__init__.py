@@ -5,6 +5,7 @@
 
 from .attention_fusion import AttentionFusionClassifier
 from .ef_lstm import EFLSTMClassifier, EFLSTMRegressor
+from .emobed import EmoBedClassifier, EmoBedRegressor
 from .graph_mfn import GraphMFNClassifier
 from .lf_lstm import LFLSTMClassifier, LFLSTMRegressor
 from .mctn import MCTNClassifier
@@ -19,6 +20,8 @@ __all__ = [
     "AttentionFusionClassifier",
     "EFLSTMClassifier",
     "EFLSTMRegressor",
+    "EmoBedClassifier",
+    "EmoBedRegressor",
     "GraphMFNClassifier",
     "LFLSTMClassifier",
     "LFLSTMRegressor",
