@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
+from ._discrepancy import mmd
 from ._label_columns import finite_columns, indicators, known_truth, pair
 from ._scorers import Answer, LabelScorer
 from ._warn import warn_user
@@ -26,6 +27,7 @@ __all__ = [
     "f1_scorer",
     "label_auc_score",
     "make_label_scorer",
+    "mmd",
     "positive_f1_score",
     "roc_auc_scorer",
     "trivial_baselines",
