@@ -57,6 +57,11 @@ class MultimodalDataset(torch.utils.data.Dataset[Any]):
         is left. Drawn anew by each epoch of a :class:`BatchIterator`.
     auxiliary : mapping of str to ndarray of shape (n,), optional
         Further targets, which then go along as ``"auxiliary"`` for the loss.
+    unlabeled : ndarray of bool of shape (n,), optional
+        Utterances of which nothing is known. Each epoch of a :class:`BatchIterator` that
+        shuffles is then a pass over the others, and draws some of these for each batch.
+    unlabeled_share : float, default=0.5
+        Their share of a batch.
 
     Examples
     --------
@@ -78,9 +83,13 @@ class MultimodalDataset(torch.utils.data.Dataset[Any]):
         groups: NDArray[Any] | None = None,
         modality_dropout: Mapping[str, float] | None = None,
         auxiliary: Mapping[str, NDArray[np.float32]] | None = None,
+        unlabeled: NDArray[np.bool_] | None = None,
+        unlabeled_share: float = 0.5,
     ) -> None:
         self.X = X
         self.auxiliary = auxiliary or {}
+        self.unlabeled = unlabeled
+        self.unlabeled_share = unlabeled_share
         self.modality_dropout = modality_dropout
         self._hidden: dict[str, NDArray[np.bool_]] = {}
         self.zero_nonfinite = zero_nonfinite
@@ -289,6 +298,9 @@ class BatchIterator:
         self.epoch = 0
 
     def __len__(self) -> int:
+        unlabeled = self.dataset.unlabeled
+        if unlabeled is not None and self.seed is not None:
+            return math.ceil(int((~unlabeled).sum()) / self._n_labeled)
         groups = self.dataset.groups
         n = len(self.dataset) if groups is None else int(groups.max(initial=-1)) + 1
         return math.ceil(n / self.batch_size)
@@ -306,6 +318,8 @@ class BatchIterator:
         self.epoch += 1
         if self.seed is not None:
             self.dataset.begin_epoch(self.seed, epoch)
+            if self.dataset.unlabeled is not None:
+                return self._mixed(self.dataset.unlabeled, [self.seed, epoch])
         groups = self.dataset.groups
         if groups is None:
             return self._batches(total_steps(self.dataset.X), epoch)
@@ -315,6 +329,31 @@ class BatchIterator:
         np.add.at(steps, groups, total_steps(self.dataset.X))
         batches = self._batches(steps, epoch)
         return [np.concatenate([members[g] for g in batch]) for batch in batches]
+
+    @property
+    def _n_labeled(self) -> int:
+        """Rows of a batch that are not unlabelled, where it has both."""
+        return max(1, round(self.batch_size * (1 - self.dataset.unlabeled_share)))
+
+    def _mixed(
+        self, unlabeled: NDArray[np.bool_], seed: list[int]
+    ) -> list[NDArray[np.intp]]:
+        """Batches of labelled rows, each with its share of unlabelled ones behind them.
+
+        These are read one after the other, in a new order once too few are left.
+        """
+        rng, n_labeled = np.random.default_rng(seed), self._n_labeled
+        labeled, others = np.flatnonzero(~unlabeled), np.flatnonzero(unlabeled)
+        steps = total_steps(self.dataset.X)[labeled]
+        batches, left = [], others[:0]
+        for batch in _shuffled(steps, n_labeled, rng):
+            wanted = round(len(batch) * (self.batch_size - n_labeled) / n_labeled)
+            wanted = min(wanted, len(others))
+            if len(left) < wanted:
+                left = rng.permutation(others)
+            batches.append(np.concatenate([labeled[batch], left[:wanted]]))
+            left = left[wanted:]
+        return batches
 
     def _batches(self, steps: NDArray[np.int64], epoch: int) -> list[NDArray[np.intp]]:
         """What is to be batched, by its number of steps: utterances or groups of them."""

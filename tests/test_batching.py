@@ -265,3 +265,66 @@ def test_weights_go_with_their_rows(dataset, rng):
         assert [len(part) for part in found] == [len(targets) for _, targets in parts]
         np.testing.assert_array_equal(torch.cat(found), expected)
     assert "sample_weight" not in dataset.batch(np.arange(3))[0]
+
+
+class TestUnlabelledRows:
+    """Batches of labelled rows with their share of unlabelled ones."""
+
+    def iterator(self, n_labelled, n_unlabelled, share, batch_size, seed=0):
+        n = n_labelled + n_unlabelled
+        unlabelled = np.random.default_rng(1).permutation(n) >= n_labelled
+        data = MultimodalDataset(
+            MultimodalArray(text=np.eye(n)), unlabeled=unlabelled, unlabeled_share=share
+        )
+        return BatchIterator(data, batch_size, seed), unlabelled
+
+    @pytest.mark.parametrize(
+        ("share", "wanted"), [(0.5, (4, 4)), (0.25, (6, 2)), (0.0, (8, 0)), (0.95, (1, 7))]
+    )
+    def test_their_share_of_each_batch(self, share, wanted):
+        iterator, unlabelled = self.iterator(24, 40, share, 8)
+        batches = iterator.rows()
+        assert len(batches) == len(iterator) == 24 // wanted[0]
+        for rows in batches:
+            assert ((~unlabelled[rows]).sum(), unlabelled[rows].sum()) == wanted
+            assert len(set(rows)) == len(rows)
+        labelled = np.concatenate(batches)
+        labelled = labelled[~unlabelled[labelled]]
+        np.testing.assert_array_equal(np.sort(labelled), np.flatnonzero(~unlabelled))
+
+    def test_a_smaller_last_batch_has_the_same_share(self):
+        iterator, unlabelled = self.iterator(10, 40, 0.5, 8)
+        counts = [(len(r), unlabelled[r].sum()) for r in iterator.rows()]
+        assert sorted(counts) == [(4, 2), (8, 4), (8, 4)]
+        assert len(iterator) == 3
+
+    def test_all_are_read_in_turn(self):
+        iterator, unlabelled = self.iterator(24, 12, 0.5, 8)
+        read = np.concatenate(iterator.rows())
+        counts = np.bincount(read[unlabelled[read]], minlength=36)[unlabelled]
+        assert counts.tolist() == [2] * 12
+
+    def test_fewer_than_their_share(self):
+        iterator, unlabelled = self.iterator(24, 2, 0.5, 8)
+        for rows in iterator.rows():
+            assert unlabelled[rows].sum() == 2
+            assert len(set(rows)) == 6
+
+    def test_a_function_of_seed_and_epoch(self):
+        one, two, other = (self.iterator(24, 40, 0.5, 8, seed)[0] for seed in (0, 0, 1))
+        epochs = [[np.concatenate(it.rows()) for _ in range(2)] for it in (one, two, other)]
+        np.testing.assert_array_equal(epochs[0], epochs[1])
+        assert not np.array_equal(epochs[0][0], epochs[0][1])
+        assert not np.array_equal(epochs[0], epochs[2])
+
+    def test_in_order_all_rows_are_read(self):
+        iterator, _ = self.iterator(24, 40, 0.5, 8, seed=None)
+        assert len(iterator) == 8
+        np.testing.assert_array_equal(np.concatenate(iterator.rows()), np.arange(64))
+
+    def test_labelled_rows_are_batched_as_if_alone(self):
+        iterator, unlabelled = self.iterator(24, 40, 0.5, 8)
+        alone = BatchIterator(MultimodalDataset(MultimodalArray(text=np.eye(24))), 4, 0)
+        labelled = np.flatnonzero(~unlabelled)
+        for rows, expected in zip(iterator.rows(), alone.rows()):
+            np.testing.assert_array_equal(rows[:4], labelled[expected])
