@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .loading import load, save
     from .models import (
         AttentionFusionClassifier,
+        CMDMClassifier,
         EFLSTMClassifier,
         EFLSTMRegressor,
         EmoBedClassifier,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AttentionFusionClassifier",
+    "CMDMClassifier",
     "EFLSTMClassifier",
     "EFLSTMRegressor",
     "EmoBedClassifier",
@@ -69,6 +71,7 @@ __all__ = [
 
 _HOMES = {
     "AttentionFusionClassifier": "models",
+    "CMDMClassifier": "models",
     "EFLSTMClassifier": "models",
     "EFLSTMRegressor": "models",
     "EmoBedClassifier": "models",

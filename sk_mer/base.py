@@ -37,7 +37,7 @@ from .multimodal._duplicates import duplicate_groups
 from .multimodal.array import MultimodalArray
 from .padding import rows_by_length
 from .preprocessing import standardised_alone
-from .targets import Examples, taken, told_rows
+from .targets import UNKNOWN_CLASS, Examples, Targets, taken, told_rows
 from .validation import (
     has_validation,
     nonfinite_counts,
@@ -272,14 +272,7 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         if not has_validation(X_val, y_val):
             return None
         refuse_other_order({"X_val": X_val, "y_val": y_val})
-        data, empty = self._training_rows(X_val, reset=False, beside=examples.X)
-        name = standardised_alone(examples.X, data)
-        if name is not None:
-            warn_user(
-                f"{name!r} is standardised in X and not in X_val, which the steps of a "
-                "pipeline leave as it is; give the pipeline transform_input=['X_val'], or "
-                "transform X_val before."
-            )
+        data, empty = self._further_rows(examples, X_val, "X_val")
         count = len(data) if empty is None else len(empty)
         targets = examples.targets.encode(y_val, count)
         targets = targets if empty is None else targets.take(np.flatnonzero(~empty))
@@ -288,6 +281,39 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         if not len(told):
             raise ValueError("y_val tells about no label; give rows that do.")
         return valid if len(told) == len(data) else valid.take(told)
+
+    def _further_rows(
+        self, examples: Examples, X: Any, what: str
+    ) -> tuple[MultimodalArray, NDArray[np.bool_] | None]:
+        """Utterances read like the training rows, and which have no step."""
+        data, empty = self._training_rows(X, reset=False, beside=examples.X, what=what)
+        name = standardised_alone(examples.X, data)
+        if name is not None:
+            warn_user(
+                f"{name!r} is standardised in X and not in {what}, which the steps of a "
+                f"pipeline leave as it is; give the pipeline transform_input=[{what!r}], "
+                f"or transform {what} before."
+            )
+        return data, empty
+
+    def _with_unlabeled(self, examples: Examples, X_unlabeled: Any) -> Examples:
+        """The rows of `examples`, and behind them utterances without labels."""
+        data, empty = self._further_rows(examples, X_unlabeled, "X_unlabeled")
+        targets = examples.targets
+        unknown = np.nan if targets.multilabel else UNKNOWN_CLASS
+        rows = np.full((len(data), *targets.encoded.shape[1:]), unknown)
+        encoded = np.concatenate([targets.encoded, rows.astype(targets.encoded.dtype)])
+        weights = examples.weights
+        if weights is not None:
+            weights = np.concatenate([weights, np.ones(len(data))])
+        # Groups are those of labelled rows, by which validation rows are drawn.
+        parts = [part.with_groups(None) for part in (examples.X, data)]
+        return Examples(
+            MultimodalArray.concatenate(parts),
+            replace(targets, encoded=encoded),
+            weights,
+            examples.n_empty + (0 if empty is None else int(empty.sum())),
+        )
 
     def _train(
         self,
@@ -308,6 +334,7 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
 
         data = dataset(train)
         data.modality_dropout = self._modality_rates(train.X)
+        self._mix_unlabeled(data, train.targets)
         self._prepare_module(module)
         context = self._init_callback_context(max_subtasks=self.max_epochs)
         shown = {"estimator": self, "X": train.X, "y": train.targets.encoded}
@@ -334,14 +361,25 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         rates = resolve_by_modality("modality_dropout", given, X.modalities, 0.0)
         if not any(rates.values()):
             return None
+        self._needs_own_batches("modality_dropout", given, "set modality_dropout=0")
+        return rates
+
+    def _mix_unlabeled(self, data: MultimodalDataset, targets: Targets) -> None:
+        """Have batches hold labelled and unlabelled rows in their proportion."""
+        unlabeled: NDArray[np.bool_] = np.asarray(~targets.known.any(axis=1))
+        share = getattr(self, "unlabeled_share", None)
+        if share is not None and unlabeled.any():
+            self._needs_own_batches("unlabeled_share", share, "give labelled rows only")
+            data.unlabeled, data.unlabeled_share = unlabeled, share
+
+    def _needs_own_batches(self, parameter: str, given: Any, remedy: str) -> None:
+        """Refuse an iterator of the user that knows nothing of a parameter."""
         iterator = (self.net_params or {}).get("iterator_train", BatchIterator)
         if not (isinstance(iterator, type) and issubclass(iterator, BatchIterator)):
             raise ValueError(
-                f"modality_dropout={given!r} needs the batches of sk_mer.batching."
-                "BatchIterator; leave iterator_train out of net_params, or set "
-                "modality_dropout=0."
+                f"{parameter}={given!r} needs the batches of sk_mer.batching."
+                f"BatchIterator; leave iterator_train out of net_params, or {remedy}."
             )
-        return rates
 
     def _order(self, X: MultimodalArray) -> NDArray[np.intp]:
         """Rows as they are evaluated: by length, groups whole where they must be."""

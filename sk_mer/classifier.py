@@ -39,7 +39,7 @@ from .model_selection import given_thresholds, thresholds_after_fit, tune_thresh
 from .module_spec import ModuleSpec
 from .predictor import EmotionPredictor
 from .serving.onnx_graph import export_onnx
-from .targets import Examples, Targets, check_targets, refuse_constant
+from .targets import UNKNOWN_CLASS, Examples, Targets, check_targets, refuse_constant
 from .validation import check_names
 
 __all__ = ["BaseMultimodalClassifier"]
@@ -169,6 +169,7 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
         *,
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
+        X_unlabeled: Any = None,
         X_val: Any = None,
         y_val: Any = None,
         auxiliary: Mapping[str, NDArray[np.float32]] | None = None,
@@ -179,6 +180,8 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
         check = partial(self._check_targets, labels=labels)
         given = (X, y, groups, sample_weight, check, auxiliary)
         examples, by = self._checked_examples(*given)
+        if X_unlabeled is not None:
+            examples = self._with_unlabeled(examples, X_unlabeled)
         targets, data = examples.targets, examples.X
         self._check_label_weights(targets)
         space = LabelSpace(targets.names)
@@ -221,7 +224,10 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
         """`labels` by the codes that `y` holds in their place, where it does."""
         if labels is None or np.ndim(y) != 1 or as_array(y).dtype.kind not in "iu":
             return labels
-        recipes = recipes_of_codes(labels, np.unique(as_array(y)).tolist())
+        codes = np.unique(as_array(y)).tolist()
+        if self._reads_unlabeled and codes[0] == UNKNOWN_CLASS and len(codes) > 2:
+            codes = codes[1:]
+        recipes = recipes_of_codes(labels, codes)
         if recipes is None:
             return labels
         words_count = self.label_vectors is not None or isinstance(labels, Mapping)

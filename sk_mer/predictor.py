@@ -90,13 +90,14 @@ class MultimodalPredictor(Shown, metaclass=ABCMeta):
         *,
         reset: bool,
         beside: MultimodalArray | None = None,
+        what: str = "X_val",
         fitting: bool = False,
     ) -> MultimodalArray:
         """X as a container that fits this system, padding left out.
 
         Its modalities are those of ``fit``, of which some may be absent, or exactly those
-        of the utterances `beside` which it validates. When `fitting`, what training needs
-        must be there, and not only what prediction reads.
+        of the utterances `beside` which it stands as `what`. When `fitting`, what training
+        needs must be there, and not only what prediction reads.
         """
         zero = self.handle_nonfinite == "zero"
         data = check_multimodal(self, X, self.modalities, reset=reset, allow_nonfinite=zero)
@@ -106,7 +107,9 @@ class MultimodalPredictor(Shown, metaclass=ABCMeta):
             known = beside.n_features
             required = self._required(list(known), fitting=True)
             lenient = known if self.missing == "zeros" else {}
-            data = modalities_as_in(beside, data, required=required, may_lack=lenient)
+            data = modalities_as_in(
+                beside, data, required=required, may_lack=lenient, what=what
+            )
         elif not reset:
             known = self.n_features_
             data = self._fitting_modalities(data, fitting=fitting)

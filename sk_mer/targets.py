@@ -426,19 +426,29 @@ def _multiclass(
     refuse_unknown_classes(values)
     if values.dtype.kind == "f":
         assert_all_finite(values, input_name="y")
-    check_classification_targets(values)
-    classes, encoded = np.unique(values, return_inverse=True)
+    told = _told_rows(values) if semi_supervised else np.ones(len(values), dtype=bool)
+    check_classification_targets(values[told])
+    classes, places = np.unique(values[told], return_inverse=True)
     if len(classes) < 2:
         raise ValueError(
             f"y has only one class, {classes.tolist()[0]!r}; expected at least two."
         )
     present = classes.tolist()
-    # With one class beside -1 the two are a binary problem, as elsewhere in scikit-learn.
-    if semi_supervised and present[0] == UNKNOWN_CLASS and len(present) > 2:
-        present, encoded = present[1:], encoded - 1
+    encoded = np.full(len(values), UNKNOWN_CLASS)
+    encoded[told] = places
     fits = names is None or set(names) == set(present)
     if not fits and not (defined and set(names or ()) < set(present)):
         raise ValueError(
             f"labels are {names}, but the classes in y are {present}; name exactly those."
         )
     return Targets(tuple(present), encoded.astype(np.int64))
+
+
+def _told_rows(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Rows that have a class, where -1 stands for none.
+
+    With one class beside -1 the two are a binary problem, as elsewhere in scikit-learn.
+    """
+    told = np.array([isinstance(v, str) or v != UNKNOWN_CLASS for v in values.tolist()])
+    words = any(isinstance(value, str) for value in values.tolist())
+    return told if words or len(set(values[told].tolist())) > 1 else np.ones_like(told)

@@ -338,19 +338,20 @@ def modalities_as_in(
     *,
     required: Iterable[str],
     may_lack: Iterable[str] = (),
+    what: str = "X_val",
 ) -> MultimodalArray:
-    """Validation utterances with the modalities of the training utterances `X`.
+    """Further utterances, called `what`, with the modalities of the training utterances.
 
     Those that they `may_lack` altogether are left to the caller.
     """
     for name, size in X_val.n_features.items():
         if name not in X:
             raise ValueError(
-                f"X_val has the modality {name!r}, which X lacks; leave it out of X_val."
+                f"{what} has the modality {name!r}, which X lacks; leave it out of {what}."
             )
         if size != X.n_features[name]:
             raise ValueError(
-                f"Modality {name!r} has {size} features in X_val, but "
+                f"Modality {name!r} has {size} features in {what}, but "
                 f"{X.n_features[name]} in X; use the same extractor for both."
             )
     for name, size in X.n_features.items():
@@ -358,7 +359,8 @@ def modalities_as_in(
             nobody = f"[np.zeros((0, {size}))] * {len(X_val)}"
             remedy = "" if name in required else f", {nobody} where no utterance has it"
             raise ValueError(
-                f"X_val lacks the modality {name!r}, which X has; give it to X_val{remedy}."
+                f"{what} lacks the modality {name!r}, which X has; give it to {what}"
+                f"{remedy}."
             )
     return X_val.select(*(name for name in X.modalities if name in X_val))
 

@@ -39,6 +39,7 @@ NUMBERS = DATA.best_proba.iloc[:, :2].set_axis(["valence", "arousal"], axis=1) *
 # As small as a system can be; what it needs to learn well is in LEARNS.
 SETTINGS = {
     "AttentionFusionClassifier": {"hidden_size": 8},
+    "CMDMClassifier": {"hidden_size": 8, "num_heads": 2},
     "EFLSTMClassifier": {"hidden_size": 4, "num_layers": 1},
     "EFLSTMRegressor": {"hidden_size": 4, "num_layers": 1},
     "EmoBedClassifier": {"hidden_size": 4, "embedding_size": 4},
@@ -72,6 +73,7 @@ LEARNS = {"max_epochs": 25, "lr": 0.02, "batch_size": 32}
 # Larger steps of systems whose weights hardly move in the few steps of a test.
 STEPS = {
     "AttentionFusionClassifier": 20.0,
+    "CMDMClassifier": 5.0,
     "MCTNClassifier": 5.0,
     "MTLClassifier": 10.0,
     "TAILORClassifier": 5.0,

@@ -66,6 +66,7 @@ OTHER = {
     "gate_dropout": 0.5,
     "gate_activation": None,
     "gate_sizes": (4, 5, 4),
+    "gamma": 3.0,
     "graph_size": 5,
     "hidden_sizes": (6, 5, 5),
     "kernel_sizes": 1,
@@ -75,6 +76,7 @@ OTHER = {
     "lr": 0.05,
     "main_modality": "audio",
     "margin": 1.5,
+    "matching_weight": 2.0,
     "max_epochs": 3,
     "memory_units": 5,
     "modalities": ["text", "audio"],
@@ -94,12 +96,15 @@ OTHER = {
     "pos_weight": None,
     "random_state": 1,
     "refinement_dropout": 0.5,
+    "reconstruction_weight": 2.0,
     "self_attention_dropout": 0.5,
     "source": "audio",
     "targets": ["vision"],
     "translation_weight": 2.0,
     "warmup": 0.9,
     "weight_decay": 0.5,
+    "unpaired": "none",
+    "unpaired_loss": "hinge",
     "weights": "linear",
     "shift_limit": 0.1,
     "shift_scaling": "norm_cap",
@@ -208,7 +213,8 @@ def precision(name):
 
 # Training in which a later task meets the one before, where one epoch does not.
 LONGER = {"lr": 0.05, "max_epochs": 4}
-AGAINST = {"EmoBedClassifier": LONGER, "MCTNClassifier": LONGER}
+LONG = ("CMDMClassifier", "EmoBedClassifier", "MCTNClassifier")
+AGAINST = dict.fromkeys(LONG, LONGER)
 
 
 def against(name, **changes):
@@ -279,13 +285,27 @@ def fusion_at_predict(name):
     assert differ(answers(model.set_params(fusion_at_predict="uniform")), before)
 
 
+def with_unlabelled(name, **changes):
+    return answers(
+        make(name, **changes).fit(X, LABELS.mask(np.arange(96)[:, None] % 3 == np.zeros(4)))
+    )
+
+
+def unlabeled_weight(name):
+    assert differ(with_unlabelled(name, unlabeled_weight=5.0), with_unlabelled(name))
+
+
+def unlabeled_share(name):
+    assert differ(with_unlabelled(name, unlabeled_share=0.25), with_unlabelled(name))
+
+
 ELSEWHERE = {
     function.__name__: function
     for function in (
         labels, loss, missing, threshold, class_weight, patience, validation_fraction,
         handle_nonfinite, on_empty, device, precision, continual, memory_size, memory_strength,
         store_memory, verbose, unseen_labels, fusion_at_predict, mask_attention,
-    sentiment_weight,
+        sentiment_weight, unlabeled_weight, unlabeled_share,
     )
 }  # fmt: skip
 

@@ -135,8 +135,9 @@ class MultimodalNet(AnsweringNet, NeuralNet):
         return on_cpu and getattr(self.module_, "rows_are_independent", False)
 
     def fit_loop(self, *args: Any, **kwargs: Any) -> Any:
-        """Train, with the cores given to the micro-batches of a step."""
-        with cores_for_micro_batches() if self._divides else nullcontext():
+        """Train, with the cores given to the micro-batches of a step, if it has any."""
+        divided = self._divides and hasattr(self.criterion_, "total_weight")
+        with cores_for_micro_batches() if divided else nullcontext():
             return super().fit_loop(*args, **kwargs)
 
     def forward(self, X: Any, *args: Any, **kwargs: Any) -> Any:

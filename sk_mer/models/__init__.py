@@ -4,6 +4,7 @@
 """
 
 from .attention_fusion import AttentionFusionClassifier
+from .cmdm import CMDMClassifier
 from .ef_lstm import EFLSTMClassifier, EFLSTMRegressor
 from .emobed import EmoBedClassifier, EmoBedRegressor
 from .graph_mfn import GraphMFNClassifier
@@ -18,6 +19,7 @@ from .tailor import TAILORClassifier
 
 __all__ = [
     "AttentionFusionClassifier",
+    "CMDMClassifier",
     "EFLSTMClassifier",
     "EFLSTMRegressor",
     "EmoBedClassifier",

@@ -184,9 +184,9 @@ class AttentionFusionClassifier(BaseMultimodalClassifier):
         self.net_params = net_params
 
     def _checked(
-        self, X: Any, *, reset: bool, beside: Any = None, fitting: bool = False
+        self, X: Any, *, reset: bool, beside: Any = None, **how: Any
     ) -> MultimodalArray:
-        data = super()._checked(X, reset=reset, beside=beside, fitting=fitting)
+        data = super()._checked(X, reset=reset, beside=beside, **how)
         if reset or self.padding == "none":
             return data
         seen = self.n_steps_ if beside is None else longest_steps(beside)

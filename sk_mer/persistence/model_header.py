@@ -6,7 +6,7 @@ are those that a fitted model has, and the network has the weights that are ther
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,10 @@ _OF_CLASSIFIERS = (
     "_seen_thresholds",
 )
 _OF_REGRESSORS = ("target_mean_", "target_scale_", "targets_", "_one_column")
-FITTED = tuple(dict.fromkeys((*_OF_ALL, *_OF_CLASSIFIERS, *_OF_REGRESSORS, *FITTED_LINEAR)))
+# What systems leave behind that match the distributions of modalities.
+_OF_MATCHING = ("mmd_",)
+_OF_NETWORKS = (*_OF_ALL, *_OF_CLASSIFIERS, *_OF_REGRESSORS, *_OF_MATCHING)
+FITTED = tuple(dict.fromkeys((*_OF_NETWORKS, *FITTED_LINEAR)))
 OPTIONAL = (
     "continual_report_",
     "feature_names_in_",
@@ -211,6 +214,8 @@ def check_fitted(fitted: Mapping[str, Any], estimator: Any) -> None:
     regressor = is_regressor(estimator)
     linear = not has_network(type(estimator))
     wanted = (*_OF_ALL, *(_OF_REGRESSORS if regressor else _OF_CLASSIFIERS))
+    matches = hasattr(estimator, "matching_weight")
+    wanted += _OF_MATCHING if matches else ()
     if linear:
         own = wanted_of_linear(regressor=regressor)
         wanted = (*own, *OPTIONAL, *(() if regressor else _OF_CLASSIFIERS))
@@ -222,6 +227,8 @@ def check_fitted(fitted: Mapping[str, Any], estimator: Any) -> None:
     if not linear:
         _check_modalities(fitted, estimator)
         _check_records(fitted)
+    if matches:
+        _check_discrepancies(fitted["mmd_"], fitted["modalities_"])
     if not regressor:
         _check_labels(fitted, np.float64 if linear else np.float32)
     elif not linear:
@@ -246,6 +253,15 @@ def _check_modalities(fitted: Mapping[str, Any], estimator: Any) -> None:
     check_counts(fitted["n_steps_"], "n_steps_", 1, MAX_WINDOW, keys=names)
     windows = fitted["_n_steps"]
     check_windows(windows, "_n_steps", names, estimator.padding, estimator._needs_aligned)
+
+
+def _check_discrepancies(found: Any, modalities: Sequence[str]) -> None:
+    """A number for each pair of modalities."""
+    expect(isinstance(found, dict), "mmd_", found, "numbers by pair")
+    for pair, value in found.items():
+        fits = isinstance(pair, tuple) and len(pair) == 2 and set(pair) <= set(modalities)
+        expect(fits, "a key of mmd_", pair, f"two of {list(modalities)}")
+        expect(is_number(value), f"mmd_ of {pair}", value, "a number")
 
 
 def _check_numbers(fitted: Mapping[str, Any]) -> None:

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 import sk_mer
-from sk_mer import MTEClassifier
+from sk_mer import CMDMClassifier, MTEClassifier
+from sk_mer.datasets import make_multimodal_emotions
 
 from .. import hostile_headers
 from ..conftest import TINY
@@ -578,3 +579,31 @@ def test_large_numbers_take_no_memory(load_changed):
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_discrepancies_of_a_file(tmp_path):
+    """Those of a model that matches modalities, and of no other."""
+    data = make_multimodal_emotions(40, random_state=0)
+    small = {"hidden_size": 4, "num_heads": 2, "max_epochs": 1, "random_state": 0}
+    CMDMClassifier(**small).fit(data.X, data.y[data.seen]).save(tmp_path / "model")
+    for change, message in (
+        (attributes(mmd_=3), "mmd_ is 3, expected numbers by pair"),
+        (
+            attributes(mmd_=mapping(text=1.0)),
+            "a key of mmd_ is 'text', expected two of",
+        ),
+        (
+            attributes(mmd_={"mapping": [[{"tuple": ["text", "smell"]}, 1.0]]}),
+            "a key of mmd_ .* expected two of",
+        ),
+        (
+            attributes(mmd_={"mapping": [[{"tuple": ["audio", "text"]}, "far"]]}),
+            "mmd_ of .* is 'far', expected a number",
+        ),
+        (without("fitted", "mmd_"), "it has no mmd_"),
+    ):
+        header, tensors = hostile_headers.read_model(tmp_path / "model")
+        change(header, tensors)
+        hostile_headers.write_model(tmp_path / "changed", header, tensors)
+        with pytest.raises(ValueError, match=message):
+            sk_mer.load(tmp_path / "changed")

@@ -19,6 +19,7 @@ __all__ = [
     "MultiHeadAttention",
     "attention_mask",
     "sinusoids",
+    "with_positions",
 ]
 
 
@@ -51,6 +52,22 @@ def sinusoids(n_steps: int, size: int, beside: Tensor) -> Tensor:
     steps = torch.arange(1, n_steps + 1, device=beside.device)
     angles = steps[:, None] * rates.exp()
     return functional.pad(torch.cat([angles.sin(), angles.cos()], dim=1), (0, size % 2))
+
+
+def with_positions(steps: Tensor) -> Tensor:
+    """Steps with their positions added, as what attention reads first.
+
+    Parameters
+    ----------
+    steps : Tensor of shape (n, n_steps, size)
+        A batch; padded steps get a position too.
+
+    Returns
+    -------
+    Tensor of shape (n, n_steps, size)
+    """
+    n_steps, size = steps.shape[1:]
+    return math.sqrt(size) * steps + sinusoids(n_steps, size, steps)
 
 
 def attention_mask(
@@ -314,9 +331,7 @@ class AttentionEncoder(nn.Module):
 
     def _embed(self, steps: Tensor) -> Tensor:
         # Padded steps get a position too: nobody reads them.
-        n_steps, size = steps.shape[1:]
-        placed = math.sqrt(size) * steps + sinusoids(n_steps, size, steps)
-        return dropout(placed, self.embedding_dropout, self.training)
+        return dropout(with_positions(steps), self.embedding_dropout, self.training)
 
 
 def _linear(n_inputs: int, n_outputs: int) -> nn.Linear:

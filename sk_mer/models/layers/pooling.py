@@ -9,7 +9,14 @@ from torch import Tensor, nn
 
 from .head import full_precision
 
-__all__ = ["AttentionPooling", "aligned_steps", "all_steps", "row_errors", "valid_steps"]
+__all__ = [
+    "AttentionPooling",
+    "aligned_steps",
+    "all_steps",
+    "row_errors",
+    "valid_steps",
+    "weighted_mean",
+]
 
 
 def valid_steps(lengths: Tensor, n_steps: int) -> Tensor:
@@ -100,6 +107,26 @@ def row_errors(steps: Tensor, wanted: Tensor, lengths: Tensor) -> Tensor:
     by_step = (steps - wanted).square().mean(dim=2)
     counted = by_step * valid_steps(lengths, by_step.shape[1])
     return counted.sum(dim=1) / lengths.clamp(min=1)
+
+
+def weighted_mean(values: Tensor, weights: Tensor | None) -> Tensor:
+    """The mean over rows; 0 where no row has a weight.
+
+    Parameters
+    ----------
+    values : Tensor of shape (n,)
+        One a row.
+    weights : Tensor of shape (n,) or None
+        Of the rows; None where all count alike.
+
+    Returns
+    -------
+    Tensor of shape ()
+    """
+    if weights is None:
+        return values.mean()
+    total = weights.sum()
+    return (values * weights).sum() / torch.where(total > 0, total, 1.0)
 
 
 class AttentionPooling(nn.Module):

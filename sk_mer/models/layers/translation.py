@@ -13,7 +13,7 @@ from torch.nn import functional
 from ...engine.losses import bare_logits
 from .decoder import AttentionDecoder
 from .head import full_precision
-from .pooling import row_errors
+from .pooling import row_errors, weighted_mean
 
 __all__ = ["Translated", "TranslationLoss", "Translator", "Translators", "widened"]
 
@@ -253,7 +253,7 @@ class TranslationLoss(nn.Module):
         if isinstance(outputs, Tensor):
             return loss
         for kind, rows in outputs[1].items():
-            loss = loss + self.weights[kind] * _mean(rows, sample_weight)
+            loss = loss + self.weights[kind] * weighted_mean(rows, sample_weight)
         return loss
 
     def total_weight(self, y: Tensor, sample_weight: Tensor | None = None) -> float | None:
@@ -266,10 +266,3 @@ class TranslationLoss(nn.Module):
         rows = float(len(y) if sample_weight is None else sample_weight.sum())
         cells = y.shape[1] if y.ndim > 1 else 1
         return total if math.isclose(total, rows * cells, rel_tol=1e-5) else None
-
-
-def _mean(rows: Tensor, weights: Tensor | None) -> Tensor:
-    if weights is None:
-        return rows.mean()
-    total = weights.sum()
-    return (rows * weights).sum() / torch.where(total > 0, total, 1.0)
