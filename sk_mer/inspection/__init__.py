@@ -1,7 +1,8 @@
-"""Pictures of what models do."""
+"""Pictures and tables of what models do."""
 
 from ._continual import ContinualReportDisplay
 from ._fusion_graph import FusionGraphDisplay
+from ._importance import modality_importance
 from ._missing import MissingModalityDisplay, missing_modality_report
 
 __all__ = [
@@ -9,4 +10,5 @@ __all__ = [
     "FusionGraphDisplay",
     "MissingModalityDisplay",
     "missing_modality_report",
+    "modality_importance",
 ]
