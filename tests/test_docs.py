@@ -40,6 +40,7 @@ RUN_AS_WRITTEN = [
     "install",
     "quick_start",
     "user_guide/corpora",
+    "user_guide/logging",
     "user_guide/own_module",
     "user_guide/probabilities",
     "user_guide/systems",
