@@ -77,12 +77,12 @@ def names():
     }
 
 
-def one_epoch(net_class, patch):
-    """Have nets train for one epoch, whatever their settings say."""
+def few_epochs(net_class, patch, n_epochs=1):
+    """Have nets train for so many epochs at most, whatever their settings say."""
     original = net_class.fit_loop
 
     def fit_loop(net, *args, **kwargs):
-        net.max_epochs = 1
+        net.max_epochs = min(net.max_epochs, n_epochs)
         return original(net, *args, **kwargs)
 
     patch.setattr(net_class, "fit_loop", fit_loop)

@@ -88,7 +88,7 @@ def test_code_runs_with_names_given(page, in_folder, monkeypatch):
     assert left_out == NOT_RUN.get(page, 0)
     if len(kinds) == left_out:
         return
-    doc_names.one_epoch(MultimodalNet, monkeypatch)
+    doc_names.few_epochs(MultimodalNet, monkeypatch)
     with joblib.parallel_config("threading"):
         run(DOCS / f"{page}.rst", doc_names.names())
 
