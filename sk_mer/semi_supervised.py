@@ -77,6 +77,6 @@ class SemiSupervisedClassifier(BaseMultimodalClassifier):
         TypeError
             If X is sparse, complex or of an unknown form.
         """
-        given = {"sample_weight": sample_weight, "groups": groups}
+        given: dict[str, Any] = {"sample_weight": sample_weight, "groups": groups}
         given |= {"X_unlabeled": X_unlabeled, "X_val": X_val, "y_val": y_val}
         return self._fit(X, y, **given)
