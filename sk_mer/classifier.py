@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -284,7 +285,8 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
                 "threshold='tune' needs validation data, but there are none; set "
                 "validation_fraction or give X_val and y_val."
             )
-        return given_thresholds(self.threshold, targets.names, targets.multilabel)
+        usual = inspect.signature(type(self)).parameters["threshold"].default
+        return given_thresholds(self.threshold, targets.names, targets.multilabel, usual)
 
     def _tunes(self, valid: Examples | None) -> TypeGuard[Examples]:
         """Whether thresholds are to be tuned, and on these rows can be."""

@@ -284,14 +284,20 @@ def _best_threshold(
 
 
 def given_thresholds(
-    threshold: Any, names: Sequence[Any], multilabel: bool = True
+    threshold: Any,
+    names: Sequence[Any],
+    multilabel: bool = True,
+    usual: float = DEFAULT_THRESHOLD,
 ) -> NDArray[np.float64]:
-    """An estimator's ``threshold`` as one number a label; 0.5 where it is to be tuned."""
-    plain = np.ndim(threshold) == 0 and threshold == DEFAULT_THRESHOLD
+    """An estimator's ``threshold`` as one number a label; 0.5 where it is to be tuned.
+
+    `usual` is what it is where none is given, which says nothing about classes.
+    """
+    plain = np.ndim(threshold) == 0 and threshold == usual
     if not multilabel and not plain:
         raise ValueError(
             f"threshold={threshold!r} was given, but y has one class a row, of which the "
-            f"most probable is predicted; leave threshold at {DEFAULT_THRESHOLD}."
+            f"most probable is predicted; leave threshold at {usual}."
         )
     if isinstance(threshold, str):
         return np.full(len(names), DEFAULT_THRESHOLD)
