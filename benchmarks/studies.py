@@ -25,8 +25,8 @@ from sk_mer.preprocessing import SegmentStatistics, SilenceTrimmer
 
 N_SEGMENTS = 3
 N_FOLDS = 3
-N_COMMENTS = 6000
-MIN_COMMENTS = 60  # of an emotion among these
+N_COMMENTS = 2000
+MIN_COMMENTS = 40  # of an emotion among these
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 

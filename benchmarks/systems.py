@@ -5,7 +5,7 @@ validation groups (speakers, videos) of the training rows. Nothing is chosen on 
 All are judged by weighted accuracy, so that all have balanced losses, thresholds of 0.5.
 
     python benchmarks/systems.py                    # the generator
-    python benchmarks/systems.py --data FOLDER      # and real sets; or SK_MER_DATA
+    python benchmarks/systems.py --data FOLDER      # real sets; or SK_MER_DATA
     python benchmarks/systems.py --studies goemotions --only MTE LFLSTM
 """
 
@@ -20,6 +20,7 @@ from judging import LINEAR, N_SEEDS, results, table
 from sklearn.pipeline import make_pipeline
 from studies import STUDIES, Study, generated
 
+import sk_mer
 from sk_mer import PooledLinearClassifier, models
 from sk_mer.preprocessing import MultimodalScaler
 
@@ -44,6 +45,9 @@ def estimators(study: Study) -> dict[str, Any]:
         found[name.removesuffix("Classifier")] = make_pipeline(
             MultimodalScaler(), kind(**settings)
         )
+    vote = sk_mer.recommended(study.X, study.y, label_vectors=study.vectors)
+    names = [name for name in vote.get_params() if name.endswith("__modalities")]
+    found["recommended"] = vote.set_params(**dict.fromkeys(names, used))
     return found
 
 
@@ -64,7 +68,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="folder that keeps finished fits")
     parser.add_argument("--output", type=Path, help="folder for tables")
     arguments = parser.parse_args()
-    names = ["generated", *(FOR_ALL if arguments.data else [])]
+    names = FOR_ALL if arguments.data else ["generated"]
     for name in arguments.studies or names:
         read = STUDIES.get(name, generated)
         study = read(arguments.data and Path(arguments.data))

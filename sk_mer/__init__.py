@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     )
     from .multimodal import MultimodalArray
     from .own_module import ModuleClassifier
+    from .recommend import recommended
 
 __all__ = [
     "AttentionFusionClassifier",
@@ -64,6 +65,7 @@ __all__ = [
     "__version__",
     "load",
     "load_label_vectors",
+    "recommended",
     "save",
     "show_versions",
     "systems",
@@ -93,6 +95,7 @@ _HOMES = {
     "TAILORClassifier": "models",
     "load": "loading",
     "load_label_vectors": "labels",
+    "recommended": "recommend",
     "save": "loading",
     "show_versions": "_show_versions",
     "systems": "_systems",

@@ -1,0 +1,64 @@
+"""The estimator to try first."""
+
+import numpy as np
+import pytest
+
+from sk_mer import MultimodalArray, SoftVotingClassifier, recommended
+
+from .systems import CLASSES, DATA, LABELS, NUMBERS, X
+
+SHORT = {
+    "n_seeds": 1,
+    "mte__mteclassifier__max_epochs": 2,
+    "mte__mteclassifier__hidden_sizes": 4,
+    "attention__attentionfusionclassifier__max_epochs": 2,
+    "attention__attentionfusionclassifier__hidden_size": 4,
+}
+
+
+def batch_sizes(n):
+    values = MultimodalArray(text=np.zeros((n, 2)))
+    vote = recommended(values, np.arange(n) % 2)
+    return {v for k, v in vote.get_params().items() if k.endswith("__batch_size")}
+
+
+def test_three_that_err_differently_and_nothing_is_fitted():
+    vote = recommended(X, LABELS, random_state=0)
+    assert isinstance(vote, SoftVotingClassifier)
+    assert [name for name, _ in vote.estimators] == ["mte", "attention", "linear"]
+    assert vote.n_seeds == 3 and vote.random_state == 0
+    assert not hasattr(vote, "estimators_")
+    assert "PooledLinearClassifier" in repr(vote)
+
+
+@pytest.mark.parametrize(("n", "size"), [(40, 8), (400, 20), (50_000, 32)])
+def test_batches_are_smaller_where_utterances_are_few(n, size):
+    assert batch_sizes(n) == {size}
+
+
+@pytest.mark.parametrize("y", [LABELS, CLASSES], ids=["columns", "classes"])
+def test_it_is_fitted_as_any_other(y):
+    vote = recommended(X, y, random_state=0).set_params(**SHORT).fit(X, y)
+    assert vote.predict_proba(X.select("audio")).shape == (len(X), len(vote.labels_))
+    assert len(vote.estimators_) == 3
+
+
+def test_a_mapping_of_arrays_will_do():
+    arrays = {"audio": np.zeros((60, 3, 2)), "vision": np.zeros((60, 4))}
+    assert len(recommended(arrays, np.arange(60) % 3).estimators) == 3
+
+
+def test_with_vectors_it_is_asked_for_other_emotions():
+    vote = recommended(X, LABELS, label_vectors=DATA.label_vectors, random_state=0)
+    vote.set_params(**SHORT).fit(X, LABELS)
+    assert vote.set_labels(DATA.unseen).predict_proba(X).shape == (len(X), 1)
+
+
+def test_an_array_without_names_is_refused():
+    with pytest.raises(TypeError, match="X is a ndarray; expected a MultimodalArray, or a"):
+        recommended(np.zeros((4, 2)), [0, 1, 0, 1])
+
+
+def test_numbers_are_refused():
+    with pytest.raises(ValueError, match="expected 0, 1, or NaN"):
+        recommended(X, NUMBERS)
