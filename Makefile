@@ -54,7 +54,8 @@ docs: $(VENV)/.docs  ## Build the pages; a warning is an error
 bench: $(VENV)/.test  ## Measure speed and memory as ratios; OUTPUT=folder for the tables
 	@mkdir -p $(OUTPUT)
 	$(BIN)/python benchmarks/engine.py --output $(OUTPUT) $(ARGS)
-	set -o pipefail; for what in serving workers memory precision label_vectors data; do \
+	set -o pipefail; for what in serving workers memory attention_memory precision \
+	    label_vectors data; do \
 	  $(BIN)/python benchmarks/$$what.py | tee $(OUTPUT)/bench_$$what.txt || exit 1; \
 	done
 

@@ -243,7 +243,8 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
         if not targets.multilabel:
             used, other, form = other, used, "one class a row"
         given = getattr(self, other)
-        if not isinstance(given, str):
+        default = inspect.signature(type(self)).parameters[other].default
+        if not isinstance(given, str) and given is not default:
             raise ValueError(
                 f"{other}={given!r} was given, but y has {form}, which {used} weighs; "
                 f"leave {other} at 'balanced' and set {used}."
