@@ -1,14 +1,17 @@
 """Pictures and tables of what models do."""
 
 from ._continual import ContinualReportDisplay
+from ._crossmodal import CrossModalGainDisplay, crossmodal_gain_report
 from ._fusion_graph import FusionGraphDisplay
 from ._importance import modality_importance
 from ._missing import MissingModalityDisplay, missing_modality_report
 
 __all__ = [
     "ContinualReportDisplay",
+    "CrossModalGainDisplay",
     "FusionGraphDisplay",
     "MissingModalityDisplay",
+    "crossmodal_gain_report",
     "missing_modality_report",
     "modality_importance",
 ]
