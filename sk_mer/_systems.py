@@ -134,6 +134,7 @@ def _module(estimator: Any, n_steps: int) -> nn.Module:
         module: nn.Module = estimator._make_module(
             ModuleSpec(_N_FEATURES, lengths, _LABELS, used)
         )
+    estimator._prepare_module(module)
     return module.eval()
 
 
@@ -161,4 +162,4 @@ def _reads(estimator: Any, module: nn.Module, n_steps: int) -> str:
     lengths = {name: torch.full((2,), n_steps) for name in _N_FEATURES}
     with torch.no_grad():
         one, other = module(sequences, lengths), module(backwards, lengths)
-    return "vectors" if torch.allclose(one, other, rtol=1e-4, atol=1e-5) else "sequences"
+    return "vectors" if torch.allclose(one, other, rtol=1e-5, atol=1e-6) else "sequences"

@@ -8,6 +8,7 @@ import itertools
 import re
 import sys
 import zlib
+from functools import lru_cache
 from pathlib import Path
 
 import joblib
@@ -93,6 +94,7 @@ def test_code_runs_with_names_given(page, in_folder, monkeypatch):
         run(DOCS / f"{page}.rst", doc_names.names())
 
 
+@lru_cache
 def part_of_docs(name):
     """A module that the pages are built with; it may import others beside it."""
     if str(DOCS) not in sys.path:
@@ -171,6 +173,10 @@ def test_the_cost_of_every_system_was_measured():
     assert found["MTE"].startswith(("0.9", "1.0"))  # MTE against itself
 
 
+# What stands there of public code, or, where there is none, of what papers leave open.
+_DIFFERS = "What differs from|What is not known|What is our choice"
+
+
 def test_every_system_has_a_page():
     """Its page names its classes, and says what a reader looks for."""
     module = part_of_docs("systems_table")
@@ -182,8 +188,8 @@ def test_every_system_has_a_page():
         assert f"   {page}\n" in index, f"name {page} in docs/user_guide/index.rst"
         source = path.read_text(encoding="utf-8")
         assert f"~sk_mer.{name}`" in source, f"{path.name} has no link to {name}"
-        for title in ("What it computes", "differs from", "When to use it"):
-            assert title in source, f"{path.name} has no section '{title}'"
+        for title in ("What it computes", _DIFFERS, "When to use it"):
+            assert re.search(title, source), f"{path.name} has no section {title!r}"
 
 
 @pytest.mark.parametrize("page", PAGES)

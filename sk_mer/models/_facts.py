@@ -26,7 +26,8 @@ class SystemFacts:
     link : str
         To the paper.
     repaired : tuple of str
-        Faults of public code that are not repeated here, a clause each.
+        Faults of public code that are not repeated here, a clause each, or that there is
+        no such code.
     n_steps : int, default=20
         Longest utterance that the published network is built for, where its size
         depends on that.
@@ -60,7 +61,7 @@ FACTS: dict[str, SystemFacts] = {
         "Liang, Li and Jin, ACM Multimedia",
         2020,
         f"{_ARXIV}2009.02598",
-        ("there is no public code; of one batch alone two of its terms cancel out",),
+        ("there is no public code; what the paper leaves open is chosen here",),
     ),
     "EFLSTM": SystemFacts("EF-LSTM", *_MTE, (_PADDED,)),
     "EmoBed": SystemFacts(
