@@ -158,7 +158,8 @@ def test_constructor_only_assigns(estimator):
 
 def test_check_estimator_reports_no_failure():
     """The route a user takes: one call, the equivalence of weights aside."""
-    quick = MTEClassifier(hidden_sizes=(8, 8, 8), lr=0.02, batch_size=16, max_epochs=30)
+    small = {"hidden_sizes": 8, "num_layers": 1, "lr": 0.05, "batch_size": 32}
+    quick = MTEClassifier(**small, max_epochs=20)
     results = check_estimator(
         quick, on_skip=None, on_fail=None, expected_failed_checks=NOT_EQUIVALENT
     )
