@@ -26,6 +26,7 @@ from torch import nn
 from ._target_forms import as_array
 from .base import BaseMultimodalEstimator
 from .continual.partial_fit import IncrementalMixin
+from .emotion_predictor import EmotionPredictor
 from .engine.build import prediction_net
 from .engine.losses import (
     ClassLoss,
@@ -38,7 +39,6 @@ from .engine.training import ValidationWeightedAccuracy, forked_seed, given_crit
 from .labels.space import LabelSpace, recipes_of_codes, resolve_label_space
 from .model_selection import given_thresholds, thresholds_after_fit, tune_thresholds
 from .module_spec import ModuleSpec
-from .predictor import EmotionPredictor
 from .serving.onnx_graph import export_onnx
 from .targets import UNKNOWN_CLASS, Examples, Targets, check_targets, refuse_constant
 from .validation import check_names

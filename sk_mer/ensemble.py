@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import has_fit_parameter
 
+from .emotion_predictor import EmotionPredictor
 from .labels.space import label_recipes, quoted
 from .linear_model._solve import cross_entropy
 from .model_selection import (
@@ -26,7 +27,6 @@ from .model_selection import (
 )
 from .multimodal._duplicates import duplicate_groups
 from .multimodal.array import MultimodalArray
-from .predictor import EmotionPredictor
 from .targets import Targets, check_targets
 from .validation import check_names, has_validation, is_container
 

@@ -136,16 +136,18 @@ def test_no_circles():
 
 
 ESTIMATORS = ["base", "classifier", "regressor", "fitted", "loading", "models"]
+PREDICTORS = ["predictor", "emotion_predictor"]
 FLOORS = [
-    ("sk_mer.engine", [*ESTIMATORS, "persistence", "continual", "predictor"]),
+    ("sk_mer.engine", [*ESTIMATORS, "persistence", "continual", *PREDICTORS]),
     ("sk_mer.persistence", ESTIMATORS),
     ("sk_mer.base", ["classifier", "regressor", "loading", "models"]),
-    ("sk_mer.targets", [*ESTIMATORS, "engine", "batching", "validation", "predictor"]),
-    ("sk_mer.datasets", [*ESTIMATORS, "engine", "persistence", "predictor"]),
-    ("sk_mer.metrics", [*ESTIMATORS, "engine", "datasets", "predictor"]),
+    ("sk_mer.targets", [*ESTIMATORS, "engine", "batching", "validation", *PREDICTORS]),
+    ("sk_mer.datasets", [*ESTIMATORS, "engine", "persistence", *PREDICTORS]),
+    ("sk_mer.metrics", [*ESTIMATORS, "engine", "datasets", *PREDICTORS]),
     ("sk_mer.multimodal", ["labels", "validation", "engine", "models", "metrics"]),
     ("sk_mer.labels", ["validation", "engine", "models", "metrics", "multimodal"]),
-    ("sk_mer.predictor", [*ESTIMATORS, "engine", "batching"]),
+    ("sk_mer.predictor", [*ESTIMATORS, "emotion_predictor", "engine", "batching"]),
+    ("sk_mer.emotion_predictor", [*ESTIMATORS, "engine", "batching"]),
     ("sk_mer.serving", [*ESTIMATORS, "engine", "batching"]),
     ("sk_mer.continual", [*ESTIMATORS, "persistence"]),
 ]

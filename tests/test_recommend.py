@@ -26,7 +26,8 @@ def test_three_that_err_differently_and_nothing_is_fitted():
     vote = recommended(X, LABELS, random_state=0)
     assert isinstance(vote, SoftVotingClassifier)
     assert [name for name, _ in vote.estimators] == ["mte", "attention", "linear"]
-    assert vote.n_seeds == 3 and vote.random_state == 0
+    assert vote.n_seeds == 3
+    assert vote.random_state == 0
     assert not hasattr(vote, "estimators_")
     assert "PooledLinearClassifier" in repr(vote)
 

@@ -14,10 +14,10 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from ..emotion_predictor import EmotionPredictor
 from ..labels.space import quoted, resolve_label_space, unseen_vectors
 from ..model_selection import given_thresholds, thresholds_after_fit, tune_thresholds
 from ..multimodal.array import MultimodalArray
-from ..predictor import EmotionPredictor
 from ..targets import Examples, check_targets
 from ..validation import check_names
 from ._base import STRENGTHS, LinearData, PooledLinearBase

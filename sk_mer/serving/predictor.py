@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from .._declared import damaged, expect
 from .._optional import import_optional
 from .._regular_files import refuse_special_file
+from ..emotion_predictor import EmotionPredictor
 from ..labels.space import vectors_of
 from ..multimodal._matrix import checked_form, is_form
 from ..multimodal.array import MultimodalArray
 from ..padding import padded_steps
-from ..predictor import EmotionPredictor
 from .onnx_format import BACKWARD_STEP, LABEL_ROWS, lengths_name, read_model
 
 __all__ = ["OnnxEmotionPredictor"]

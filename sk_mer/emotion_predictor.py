@@ -1,0 +1,352 @@
+"""What every fitted classifier does: answer with labels, and exchange them."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from numbers import Integral
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, logit, softmax
+from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.utils.validation import column_or_1d
+
+from ._label_columns import (
+    align_to_model,
+    checked_weights,
+    refuse_other_order,
+    zero_one,
+)
+from ._tables import most_probable, probability_table
+from ._target_forms import as_array, refuse_unknown_classes
+from .labels.space import label_array, label_recipes, quoted, told_with
+from .model_selection import thresholds_after_fit
+from .predictor import MultimodalPredictor
+
+__all__ = ["EmotionPredictor"]
+
+Self = TypeVar("Self", bound="EmotionPredictor")
+
+
+class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[misc]
+    """Answers from logits, and asks for other labels."""
+
+    # Whether a label is scored with regard to those beside it, so that only labels of
+    # fit can be asked for, by selecting among all their scores.
+    _labels_interact: ClassVar[bool] = False
+
+    threshold: Any
+
+    labels_: list[Any]
+    classes_: Any
+    multilabel_: bool
+    thresholds_: NDArray[np.float64]
+    _has_vectors: bool
+    _seen_names: tuple[Any, ...]
+    _seen_rows: NDArray[Any]
+    _seen_thresholds: NDArray[np.float64]
+    _seen_shares: NDArray[np.float64]
+    _rows: NDArray[Any]
+
+    @abstractmethod
+    def _set_rows(self, rows: NDArray[np.float32]) -> None:
+        """Score the labels of these rows from now on."""
+
+    def _unseen_rows(self, recipes: Mapping[Any, Any]) -> NDArray[np.float32]:
+        """Rows of the label table for labels that were not in ``fit``."""
+        raise ValueError(
+            f"{type(self).__name__} has never seen {quoted(recipes)} and cannot score "
+            "a label that it was not fitted on; use MTEClassifier for zero-shot."
+        )
+
+    def _prior_outputs(self) -> NDArray[np.float64]:
+        return self._log_shares(self._seen_names if self._labels_interact else self.labels_)
+
+    def _log_shares(self, names: Sequence[Any]) -> NDArray[np.float64]:
+        """Logits that give each label its share; one that is unseen, the mean share."""
+        known = dict(zip(self._seen_names, self._seen_shares.tolist(), strict=True))
+        mean = float(self._seen_shares.mean())
+        shares = np.array([known.get(name, mean) for name in names])
+        return np.asarray(logit(shares) if self.multilabel_ else np.log(shares))
+
+    def _logits(self, X: Any) -> NDArray[np.float32]:
+        logits = self._outputs(X)
+        if not self._labels_interact:
+            return logits
+        return logits[:, [self._seen_names.index(name) for name in self.labels_]]
+
+    def predict(self, X: Any, labels: Any = None) -> NDArray[Any]:
+        """The emotions of each utterance.
+
+        Parameters
+        ----------
+        X : like in ``fit``
+            Utterances.
+        labels : sequence or mapping, optional
+            Labels to be scored instead of ``labels_``, as for :meth:`set_labels`, for
+            this call only: nothing is changed, so that threads can ask for others.
+
+        Returns
+        -------
+        ndarray of shape (n, n_labels) or (n,)
+            0/1 columns in the order of ``labels_`` (1 where the probability is
+            greater than the threshold), or the most probable class.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the utterances do not fit those of ``fit``, or `labels` cannot be scored.
+        """
+        if labels is not None:
+            return self._asked(labels).predict(X)
+        logits = self._logits(X)
+        if self.multilabel_:
+            return np.asarray(expit(logits) > self.thresholds_, dtype=int)
+        logits = np.where(np.isnan(logits), self._log_shares(self.labels_), logits)
+        return np.asarray(np.asarray(self.labels_)[logits.argmax(axis=1)])
+
+    def predict_proba(self, X: Any, labels: Any = None, *, as_frame: bool = False) -> Any:
+        """The probability of each emotion.
+
+        Parameters
+        ----------
+        X : like in ``fit``
+            Utterances.
+        labels : sequence or mapping, optional
+            Labels to be scored instead of ``labels_``, as for :meth:`set_labels`, for
+            this call only: nothing is changed, so that threads can ask for others.
+        as_frame : bool, default=False
+            Whether to give a DataFrame with the names of the emotions.
+
+        Returns
+        -------
+        ndarray or DataFrame of shape (n, n_labels)
+            In the order of ``labels_``. With 2-D `y` each column stands for itself;
+            with classes the rows sum to 1.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the utterances do not fit those of ``fit``, or `labels` cannot be scored.
+        """
+        if labels is not None:
+            return self._asked(labels).predict_proba(X, as_frame=as_frame)
+        logits = self._logits(X)
+        scores = np.asarray(expit(logits) if self.multilabel_ else softmax(logits, axis=1))
+        return probability_table(X, scores, self.labels_) if as_frame else scores
+
+    def most_probable(self, X: Any, n_labels: int = 3) -> Any:
+        """A short table of the most probable emotions of each utterance.
+
+        Parameters
+        ----------
+        X : like in ``fit``
+            Utterances.
+        n_labels : int, default=3
+            Emotions to show; fewer where there are fewer.
+
+        Returns
+        -------
+        DataFrame of n rows
+            ``emotion_1`` and ``probability_1``, ``emotion_2`` and so on, the most
+            probable first.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the utterances do not fit those of ``fit``, or `n_labels` is below 1.
+        """
+        if not isinstance(n_labels, Integral) or n_labels < 1:
+            raise ValueError(f"n_labels={n_labels!r} was given; expected 1 or more.")
+        return most_probable(X, self.predict_proba(X), self.labels_, n_labels)
+
+    def decision_function(self, X: Any, labels: Any = None) -> NDArray[np.float32]:
+        """Scores before they become probabilities.
+
+        Parameters
+        ----------
+        X : like in ``fit``
+            Utterances.
+        labels : sequence or mapping, optional
+            Labels to be scored instead of ``labels_``, as for :meth:`set_labels`, for
+            this call only: nothing is changed, so that threads can ask for others.
+
+        Returns
+        -------
+        ndarray of shape (n, n_labels) or (n,)
+            Logits; with two classes, that of the second minus that of the first.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the utterances do not fit those of ``fit``, or `labels` cannot be scored.
+        """
+        if labels is not None:
+            return self._asked(labels).decision_function(X)
+        logits = self._logits(X)
+        if not self.multilabel_ and logits.shape[1] == 2:
+            return logits[:, 1] - logits[:, 0]
+        return logits
+
+    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Accuracy: the share of utterances whose labels are all predicted right.
+
+        Parameters
+        ----------
+        X : like in ``fit``
+            Utterances.
+        y : DataFrame or array-like of shape (n, n_labels) or (n,)
+            Their emotions. Columns of a DataFrame are found by name, whatever their
+            order; those of an array stand in the order of ``labels_``.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the utterances.
+
+        Returns
+        -------
+        float
+            In [0, 1].
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the utterances do not fit those of ``fit``, `y` has other columns than
+            ``labels_``, or weights are negative, not finite or all 0.
+        """
+        self._check_fitted()
+        refuse_other_order({"X": X, "y": y, "sample_weight": sample_weight})
+        if self.multilabel_:
+            truth = zero_one(align_to_model(y, self), "y").astype(int)
+        else:
+            truth = self._classes_in(y)
+        weights = checked_weights(sample_weight, truth)
+        truth, weights = self._answered(X, truth, weights)
+        answer = self.predict(X)
+        if len(truth) != len(answer):
+            raise ValueError(
+                f"y has {len(truth)} rows but X has {len(answer)} utterances; give both "
+                "the same rows."
+            )
+        return float(accuracy_score(truth, answer, sample_weight=weights))
+
+    def _classes_in(self, y: Any) -> NDArray[Any]:
+        """The class of each row, of the kind that the model predicts."""
+        array = as_array(y)
+        if array.ndim == 2 and array.shape[1] > 1:
+            raise ValueError(
+                f"y has {array.shape[1]} columns, but the model was fitted on one class a "
+                "row; give the class of each utterance."
+            )
+        truth: NDArray[Any] = column_or_1d(array, warn=True)
+        refuse_unknown_classes(truth)
+        words = [isinstance(name, str) for name in (*truth.tolist(), *self.labels_)]
+        if any(words) and not all(words):
+            raise ValueError(
+                f"y holds {truth.tolist()[0]!r}, but the classes of the model are "
+                f"{quoted(self.labels_)}; give these."
+            )
+        return truth
+
+    def set_labels(self: Self, labels: Sequence[Any] | Mapping[Any, Any]) -> Self:
+        """Speak of these emotions from now on, seen in ``fit`` or not.
+
+        Parameters
+        ----------
+        labels : sequence or mapping
+            Names of emotions; a list of words stands for their average. A mapping
+            gives a name the word, words or vector that it stands for.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If there are none, they repeat, words are unknown, the system cannot score
+            what it has not seen, or a mapping `threshold` names other labels.
+
+        Notes
+        -----
+        Give `threshold` of such labels by ``set_params(threshold={...})`` before this.
+        """
+        self._check_fitted()
+        recipes = label_recipes(labels)
+        self._check_names([*self._seen_names, *recipes])
+        defined = set(recipes) if isinstance(labels, Mapping) else set()
+        unseen = {
+            n: r for n, r in recipes.items() if n not in self._seen_names or n in defined
+        }
+        rows = dict(zip(self._seen_names, self._seen_rows, strict=True))
+        if unseen:
+            with told_with("set_labels({})", self._spoken(recipes), whole=True):
+                rows.update(zip(unseen, self._unseen_rows(unseen), strict=True))
+        self._speak_of(tuple(recipes), np.stack([rows[name] for name in recipes]))
+        return self
+
+    def _asked(self: Self, labels: Any) -> Self:
+        """A model that is asked for other labels and shares everything else with this."""
+        self._check_fitted()
+        model = copy.copy(self)
+        model._own_rows()
+        return model.set_labels(labels)
+
+    def _own_rows(self) -> None:
+        """Part with what a copy shares of the label rows, where it does."""
+
+    def _spoken(self, recipes: Mapping[Any, Any]) -> dict[Any, Any]:
+        """Labels with the words that they stand for, for those of `fit` as given there."""
+        given = getattr(self, "labels", None)
+        in_fit = label_recipes(given) if isinstance(given, Mapping) else {}
+        named = {n for n, r in recipes.items() if isinstance(r, tuple) and r == (n,)}
+        return {n: in_fit.get(n, r) if n in named else r for n, r in recipes.items()}
+
+    def _check_names(self, labels: Sequence[Any]) -> None:
+        """Refuse parameters that name other labels than these."""
+
+    def reset_labels(self: Self) -> Self:
+        """Speak of the emotions of ``fit`` again.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        """
+        self._check_fitted()
+        self._speak_of(self._seen_names, self._seen_rows)
+        return self
+
+    @property
+    def seen_labels_(self) -> list[Any]:
+        """Labels that were trained on."""
+        self._check_fitted()
+        return list(self._seen_names)
+
+    def _speak_of(self, names: tuple[Any, ...], rows: NDArray[np.float32]) -> None:
+        seen = dict(zip(self._seen_names, self._seen_thresholds, strict=True))
+        thresholds = thresholds_after_fit(self.threshold, names, seen)
+        self._rows = np.array(rows)
+        if not self._labels_interact:
+            self._set_rows(self._rows)
+        self.labels_ = list(names)
+        self.classes_ = label_array(self.labels_)
+        self.thresholds_ = thresholds
