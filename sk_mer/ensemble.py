@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logit
 from sklearn.base import _fit_context, clone
 from sklearn.utils import Bunch, _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import has_fit_parameter
 
-from .emotion_predictor import EmotionPredictor
-from .labels.space import label_recipes, quoted
+from ._votes import VotingPredictor, as_container, as_logits, last_step
+from .labels.space import quoted
 from .linear_model._solve import cross_entropy
 from .model_selection import (
     given_thresholds,
@@ -28,7 +26,7 @@ from .model_selection import (
 from .multimodal._duplicates import duplicate_groups
 from .multimodal.array import MultimodalArray
 from .targets import Targets, check_targets
-from .validation import check_names, has_validation, is_container
+from .validation import has_validation
 
 __all__ = ["SoftVotingClassifier"]
 
@@ -37,7 +35,7 @@ Self = TypeVar("Self", bound="SoftVotingClassifier")
 _ROUNDS = 20
 
 
-class SoftVotingClassifier(EmotionPredictor, _BaseComposition):  # type: ignore[misc]
+class SoftVotingClassifier(VotingPredictor, _BaseComposition):  # type: ignore[misc]
     """The weighted mean of the probabilities of several systems.
 
     What scikit-learn's ``VotingClassifier(voting="soft")`` does for classes, for columns
@@ -109,8 +107,6 @@ class SoftVotingClassifier(EmotionPredictor, _BaseComposition):  # type: ignore[
     (2, 2)
     """
 
-    # The estimators answer for utterances without a step, as each of them is told to.
-    on_empty = "prior"
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "estimators": [list],
         "weights": ["array-like", StrOptions({"tune"}), None],
@@ -224,7 +220,7 @@ class SoftVotingClassifier(EmotionPredictor, _BaseComposition):  # type: ignore[
         """
         used = self._checked_estimators()
         validated = has_validation(X_val, y_val)
-        X = _container(X)
+        X = as_container(X)
         rng = check_random_state(self.random_state)
         given = {"sample_weight": sample_weight, "groups": groups}
         if "tune" in (_word(self.weights), _word(self.threshold)) and not validated:
@@ -303,8 +299,8 @@ class SoftVotingClassifier(EmotionPredictor, _BaseComposition):  # type: ignore[
 
     def _keep(self, names: list[str], fitted: list[Any]) -> None:
         """Take over what was fitted, and what is known of its labels."""
-        first = _last(fitted[0])
-        for other in map(_last, fitted):
+        first = last_step(fitted[0])
+        for other in map(last_step, fitted):
             if set(other.labels_) != set(first.labels_):
                 raise ValueError(
                     f"{type(first).__name__} was fitted on {quoted(first.labels_)}, but "
@@ -329,11 +325,6 @@ class SoftVotingClassifier(EmotionPredictor, _BaseComposition):  # type: ignore[
             weights = weights[[name in names for name, _ in self.estimators]]
         self.weights_ = weights / weights.sum()
 
-    def _entries(self) -> list[list[Any]]:
-        """The fits of each of the estimators."""
-        starts = range(0, len(self.estimators_), self.n_seeds)
-        return [self.estimators_[i : i + self.n_seeds] for i in starts]
-
     def _tune(self, X_val: Any, y_val: Any) -> None:
         """Weights and thresholds that are to be chosen on validation rows."""
         names = self._seen_names
@@ -350,138 +341,15 @@ class SoftVotingClassifier(EmotionPredictor, _BaseComposition):  # type: ignore[
             proba = np.tensordot(self.weights_, answers, 1)
             self._seen_thresholds = tune_thresholds(targets.encoded, proba)
 
-    def _answers(self, X: Any) -> NDArray[np.float64]:
-        """Probabilities of each estimator; NaN for labels that it cannot score."""
-        found = []
-        for k, fits in enumerate(self._entries()):
-            if k not in self._answering:
-                continue
-            names = _last(fits[0]).labels_
-            place = [self.labels_.index(name) for name in names]
-            mean = np.mean([one.predict_proba(X) for one in fits], axis=0)
-            found.append(np.full((len(mean), len(self.labels_)), np.nan))
-            found[-1][:, place] = mean
-        return np.stack(found)
-
-    def _logits(self, X: Any) -> NDArray[Any]:
-        """What gives the mean probabilities back, whether by label or by class."""
-        self._check_fitted()
-        answers = self._answers(_container(X))
-        told = self.weights_[self._answering, None, None] * ~np.isnan(answers)
-        proba = (told * np.nan_to_num(answers)).sum(axis=0) / told.sum(axis=0)
-        return _logits(proba, self.multilabel_)
-
-    def _forward(self, X: MultimodalArray) -> NDArray[Any]:
-        return self._logits(X)
-
-    def _set_rows(self, rows: NDArray[Any]) -> None:
-        """The estimators have rows of their own."""
-
-    def _own_rows(self) -> None:
-        self.estimators_ = [_with_own_rows(one) for one in self.estimators_]
-
-    def set_labels(self: Self, labels: Sequence[Any] | Mapping[Any, Any]) -> Self:
-        """Speak of these emotions from now on, seen in ``fit`` or not.
-
-        Of columns of labels, each is scored by the estimators that can; of classes, all
-        by the estimators that can score all.
-
-        Parameters
-        ----------
-        labels : sequence or mapping
-            Names of emotions, or what they stand for; as for the estimators.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If no estimator can score them, and says why.
-        """
-        self._check_fitted()
-        recipes = label_recipes(labels)
-        check_names("threshold", self.threshold, [*self._seen_names, *recipes])
-        defined = set(recipes) if isinstance(labels, Mapping) else set()
-        seen = [n for n in recipes if n in self._seen_names and n not in defined]
-        able, errors = [], {}
-        for k, fits in enumerate(self._entries()):
-            try:
-                for one in fits:
-                    _last(one).set_labels(labels)
-                able.append(k)
-            except ValueError as error:
-                errors[k] = error
-        if not self.weights_[able].any():
-            raise self._why_not(errors)
-        if seen and self.multilabel_:
-            for k in errors:
-                for one in self._entries()[k]:
-                    _last(one).set_labels(seen)
-            able = list(range(len(self.weights_)))
-        self._answering = able
-        self._speak_of(tuple(recipes), np.zeros((len(recipes), 0), np.float32))
-        return self
-
-    def _why_not(self, errors: Mapping[int, ValueError]) -> ValueError:
-        """Why no estimator can score labels: from one that has vectors of words, if any."""
-        if not errors:
-            return ValueError("All estimators that can score these labels have weight 0.")
-        has = [k for k in errors if _last(self._entries()[k][0])._has_vectors]
-        return errors[has[0] if has else min(errors)]
-
-    def reset_labels(self: Self) -> Self:
-        """Speak of the emotions of ``fit`` again.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        """
-        self._check_fitted()
-        for estimator in self.estimators_:
-            _last(estimator).reset_labels()
-        self._answering = list(range(len(self.weights_)))
-        self._speak_of(self._seen_names, np.zeros((len(self._seen_names), 0), np.float32))
-        return self
-
-
-def _container(X: Any) -> Any:
-    """A mapping of modalities as a container, whose rows can be taken; or as it is."""
-    ours = isinstance(X, MultimodalArray) or not is_container(X)
-    return X if ours else MultimodalArray(X)
-
 
 def _word(value: Any) -> Any:
     """A string as it is, and nothing else."""
     return value if isinstance(value, str) else None
 
 
-def _last(estimator: Any) -> Any:
-    """An estimator, or the last step of a pipeline."""
-    return estimator[-1] if hasattr(estimator, "steps") else estimator
-
-
-def _with_own_rows(estimator: Any) -> Any:
-    """A copy that can be asked for other labels and shares all else."""
-    own = copy.copy(estimator)
-    if hasattr(own, "steps"):
-        own.steps = [*own.steps[:-1], (own.steps[-1][0], _with_own_rows(own[-1]))]
-    else:
-        own._own_rows()
-    return own
-
-
 def _accepted(estimator: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of ``fit`` for an estimator, of those that it takes."""
-    last = _last(estimator)
+    last = last_step(estimator)
     taken = {
         name: value
         for name, value in given.items()
@@ -506,20 +374,13 @@ def _fit_one(estimator: Any, X: Any, y: Any, params: Mapping[str, Any]) -> Any:
     return estimator.fit(X, y, **params)
 
 
-def _logits(proba: NDArray[np.float64], multilabel: bool) -> NDArray[np.float64]:
-    low = np.finfo(float).tiny
-    if multilabel:
-        return np.asarray(logit(np.clip(proba, low, 1 - np.finfo(float).eps)))
-    return np.asarray(np.log(np.maximum(proba, low)))
-
-
 def _selected(answers: NDArray[np.float64], y: NDArray[Any]) -> NDArray[np.float64]:
     """How often each answer is taken, when each time the best is added to the mean."""
     ones, multilabel = np.ones(len(y)), y.ndim == 2
     counts, total = np.zeros(len(answers)), np.zeros(answers[0].shape)
     for n in range(1, _ROUNDS + 1):
         losses = [
-            cross_entropy(y, _logits((total + p) / n, multilabel), ones) for p in answers
+            cross_entropy(y, as_logits((total + p) / n, multilabel), ones) for p in answers
         ]
         best = int(np.argmin(losses))
         counts[best] += 1
