@@ -169,23 +169,22 @@ class Refiner(nn.Module):
             modality.
         """
         pairs = [*combinations(private, 2), *zip(common, private, strict=True)]
-        apart = torch.stack([orthogonality_errors(*pair) for pair in pairs]).sum(dim=0)
+        one, other = (torch.cat(side) for side in zip(*pairs, strict=True))
+        n = len(private[0])
+        apart = orthogonality_errors(one, other).view(-1, n).sum(dim=0)
         if not len(self.discriminator):
             return {"orthogonality": apart}
-        misled = [reversed_gradient(steps) for steps in common]
-        guessed = [
-            self._guess_errors(steps, valid[k], k)
-            for parts in (private, misled)
-            for k, steps in enumerate(parts)
-        ]
-        return {"adversarial": torch.stack(guessed).sum(dim=0), "orthogonality": apart}
+        steps = torch.cat([*private, reversed_gradient(torch.cat(list(common)))])
+        truth = torch.arange(len(private), device=steps.device).repeat_interleave(n)
+        guessed = self._guess_errors(steps, torch.cat([*valid, *valid]), truth.repeat(2))
+        return {"adversarial": guessed.view(-1, n).sum(dim=0), "orthogonality": apart}
 
-    def _guess_errors(self, steps: Tensor, valid: Tensor, modality: int) -> Tensor:
+    def _guess_errors(self, steps: Tensor, valid: Tensor, truth: Tensor) -> Tensor:
         enter, leave = self.discriminator
         hidden = dropout(enter(steps), self.private_dropout, self.training).relu()
         guesses = leave(hidden).float().transpose(1, 2)
-        truth = torch.full_like(valid, modality, dtype=torch.long)
-        errors = functional.cross_entropy(guesses, truth, reduction="none")
+        wanted = truth[:, None].expand_as(valid)
+        errors = functional.cross_entropy(guesses, wanted, reduction="none")
         return (errors * valid).sum(dim=1) / valid.sum(dim=1).clamp(min=1)
 
 
