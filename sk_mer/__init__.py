@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .multimodal import MultimodalArray
     from .own_module import ModuleClassifier
     from .recommend import recommended
+    from .pseudo_labels import PseudoLabelClassifier
 
 __all__ = [
     "AttentionFusionClassifier",
@@ -58,6 +59,7 @@ __all__ = [
     "MultimodalArray",
     "PooledLinearClassifier",
     "PooledLinearRegressor",
+    "PseudoLabelClassifier",
     "RAVENClassifier",
     "RMFNClassifier",
     "SoftVotingClassifier",
@@ -89,6 +91,7 @@ _HOMES = {
     "MultimodalArray": "multimodal",
     "PooledLinearClassifier": "linear_model",
     "PooledLinearRegressor": "linear_model",
+    "PseudoLabelClassifier": "pseudo_labels",
     "RAVENClassifier": "models",
     "RMFNClassifier": "models",
     "SoftVotingClassifier": "ensemble",

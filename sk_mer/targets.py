@@ -430,9 +430,8 @@ def _multiclass(
     check_classification_targets(values[told])
     classes, places = np.unique(values[told], return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(
-            f"y has only one class, {classes.tolist()[0]!r}; expected at least two."
-        )
+        has = f"only one class, {classes.tolist()[0]!r}" if len(classes) else "no class"
+        raise ValueError(f"y has {has}; expected at least two.")
     present = classes.tolist()
     encoded = np.full(len(values), UNKNOWN_CLASS)
     encoded[told] = places
@@ -449,6 +448,7 @@ def _told_rows(values: NDArray[Any]) -> NDArray[np.bool_]:
 
     With one class beside -1 the two are a binary problem, as elsewhere in scikit-learn.
     """
-    told = np.array([isinstance(v, str) or v != UNKNOWN_CLASS for v in values.tolist()])
-    words = any(isinstance(value, str) for value in values.tolist())
+    given = values.tolist()
+    told = np.array([isinstance(v, str) or v != UNKNOWN_CLASS for v in given], dtype=bool)
+    words = any(isinstance(value, str) for value in given)
     return told if words or len(set(values[told].tolist())) > 1 else np.ones_like(told)

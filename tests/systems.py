@@ -73,7 +73,7 @@ LEARNS = {"max_epochs": 25, "lr": 0.02, "batch_size": 32}
 # Larger steps of systems whose weights hardly move in the few steps of a test.
 STEPS = {
     "AttentionFusionClassifier": 20.0,
-    "CMDMClassifier": 5.0,
+    "CMDMClassifier": 15.0,
     "MCTNClassifier": 5.0,
     "MTLClassifier": 10.0,
     "TAILORClassifier": 5.0,

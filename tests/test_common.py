@@ -29,6 +29,7 @@ from sk_mer.feature_extraction import (
 )
 from sk_mer.linear_model import PooledLinearClassifier, PooledLinearRegressor
 from sk_mer.preprocessing import MultimodalScaler, SegmentStatistics, SilenceTrimmer
+from sk_mer.pseudo_labels import PseudoLabelClassifier
 from sk_mer.serving import OnnxEmotionPredictor
 
 from .doc_names import few_epochs
@@ -52,6 +53,7 @@ NOT_CHECKED = {
     OnnxEmotionPredictor: "reads an exported model; there is nothing to fit",
     PooledLinearClassifier: "is checked in tests/linear_model",
     PooledLinearRegressor: "is checked in tests/linear_model",
+    PseudoLabelClassifier: "needs an estimator; is checked in tests/test_pseudo_labels.py",
     SoftVotingClassifier: "needs estimators; is checked in tests/test_ensemble.py",
 }
 EVERY = pytest.mark.parametrize("estimator", CHECKED, ids=lambda e: type(e).__name__)
