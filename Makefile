@@ -7,7 +7,7 @@ DATA ?=
 OUTPUT ?= bench_output
 SHELL := bash
 
-.PHONY: demo test lint types docs bench bench-fewshot bench-missing bench-systems fuzz mutants clean
+.PHONY: demo test lint types docs bench bench-fewshot bench-missing bench-systems bench-defaults bench-semi-supervised fuzz mutants clean
 .DEFAULT_GOAL := help
 
 help:  ## Show the targets
@@ -68,6 +68,12 @@ bench-missing: $(VENV)/.test  ## Take modalities away, with and without modality
 
 bench-systems: $(VENV)/.test  ## All systems beside the linear model; DATA=folder for real data
 	$(BIN)/python benchmarks/systems.py $(if $(DATA),--data $(DATA)) --output $(OUTPUT) $(ARGS)
+
+bench-defaults: $(VENV)/.test  ## MTE's defaults beside its presets; DATA=folder
+	$(BIN)/python benchmarks/defaults.py --data $(DATA) --output $(OUTPUT) $(ARGS)
+
+bench-semi-supervised: $(VENV)/.test  ## Learning curves with few labels; DATA=folder too
+	$(BIN)/python benchmarks/semi_supervised.py $(if $(DATA),--data $(DATA)) --output $(OUTPUT) $(ARGS)
 
 fuzz: $(VENV)/.test  ## Damage thousands of files and read them
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'

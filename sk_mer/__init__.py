@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     )
     from .multimodal import MultimodalArray
     from .own_module import ModuleClassifier
-    from .recommend import recommended
     from .pseudo_labels import PseudoLabelClassifier
+    from .recommend import recommended
 
 __all__ = [
     "AttentionFusionClassifier",
