@@ -10,16 +10,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
 from ._target_forms import as_array
+from ._warn import warn_user
 from .labels.space import check_unique, quoted
 
 __all__ = [
     "Pair",
     "align_to_model",
     "asked_for",
+    "averaged",
     "checked_weights",
     "finite_columns",
     "indicators",
@@ -303,3 +306,25 @@ def _in_order(
     if faults:
         raise ValueError(f"{what} {', and '.join(faults)}; {remedy}.")
     return as_array(y[list(names)], what)
+
+
+def averaged(
+    by_label: NDArray[np.float64],
+    average: str | None,
+    metric: str,
+    names: list[Any],
+    why: str = "which lack positives or negatives",
+) -> float | NDArray[np.float64]:
+    """The mean of a score over labels, or the score of each; tells which are undefined."""
+    if average not in ("macro", None):
+        raise ValueError(f"average={average!r} was given; expected 'macro' or None.")
+    undefined = np.flatnonzero(np.isnan(by_label))
+    if undefined.size:
+        warn_user(
+            f"{metric} is undefined for label(s) {[names[k] for k in undefined]}, {why}; "
+            "they are NaN and left out of the mean.",
+            UndefinedMetricWarning,
+        )
+    if average is None:
+        return by_label
+    return float("nan") if undefined.size == len(by_label) else float(np.nanmean(by_label))

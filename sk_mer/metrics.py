@@ -8,15 +8,15 @@ label taken by itself.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
+from ._concordance import concordance_score
 from ._discrepancy import mmd
-from ._label_columns import finite_columns, indicators, known_truth, pair
+from ._label_columns import averaged, finite_columns, indicators, known_truth, pair
 from ._scorers import Answer, LabelScorer
 from ._warn import warn_user
 
@@ -85,7 +85,7 @@ def weighted_accuracy_score(
     """
     truth, guess, weights, names = indicators(y_true, y_pred, sample_weight)
     accuracies = weighted_accuracies(truth, guess, weights)
-    return _average(accuracies, average, "Weighted accuracy", names)
+    return averaged(accuracies, average, "Weighted accuracy", names)
 
 
 def weighted_accuracies(
@@ -149,7 +149,7 @@ def positive_f1_score(
     0.8
     """
     truth, guess, weights, names = indicators(y_true, y_pred, sample_weight)
-    score = _average(_f1(truth, guess, weights), average, "F1", names)
+    score = averaged(_f1(truth, guess, weights), average, "F1", names)
     empty = np.flatnonzero(~(truth | guess).any(axis=0))
     if empty.size:
         warn_user(
@@ -217,7 +217,7 @@ def weighted_f1_score(
     truth, guess, weights, names = indicators(y_true, y_pred, sample_weight)
     present, absent = _f1(truth, guess, weights), _f1(~truth, ~guess, weights)
     share = _share(truth, weights)
-    return _average(share * present + (1 - share) * absent, average, "Weighted F1", names)
+    return averaged(share * present + (1 - share) * absent, average, "Weighted F1", names)
 
 
 def _share(mask: NDArray[np.bool_], weights: NDArray[np.float64] | None) -> NDArray[Any]:
@@ -270,7 +270,7 @@ def label_auc_score(
     cells = np.broadcast_to(cells if cells.ndim == 2 else cells[:, None], truth.shape)
     columns = zip(truth.T, scores.T, cells.T, strict=True)
     aucs = np.array([_auc(*column) for column in columns])
-    return _average(aucs, average, "AUC", names)
+    return averaged(aucs, average, "AUC", names)
 
 
 def _auc(
@@ -285,85 +285,6 @@ def _auc(
     pairs = positives.sum() * negatives.sum()
     outranked = np.cumsum(negatives) - negatives / 2
     return float(positives @ outranked / pairs) if pairs else float("nan")
-
-
-def concordance_score(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    *,
-    sample_weight: ArrayLike | None = None,
-    average: str | None = "macro",
-) -> float | NDArray[np.float64]:
-    """Concordance correlation coefficient (CCC) of each column of numbers.
-
-    ``2 cov(t, p) / (var(t) + var(p) + (mean(t) - mean(p))**2)``, with moments that
-    divide by n: the correlation, lowered where predictions have another mean or another
-    spread than the truth. The usual score of valence and arousal.
-
-    Parameters
-    ----------
-    y_true : array-like of shape (n_samples,) or (n_samples, n_labels)
-        Numbers; NaN where one is not known. Such a cell is left out of its column.
-    y_pred : array-like of the shape of `y_true`
-        Finite numbers. Columns of two DataFrames are matched by name, all others by
-        their order.
-    sample_weight : array-like of shape (n_samples,), optional
-        As in :func:`weighted_accuracy_score`.
-    average : {"macro", None}, default="macro"
-        Mean over columns, or one score a column.
-
-    Returns
-    -------
-    float or ndarray of shape (n_labels,)
-        In [-1, 1]; 0 where either side alone is constant. A column is undefined where
-        no truth is known, or where truth and prediction are the same constant: NaN, a
-        warning, and left out of the mean.
-
-    Raises
-    ------
-    ValueError
-        If the shapes or the names of columns differ, a value is no number, one of
-        `y_pred` is not finite or one of `y_true` infinite, a weight is negative or not
-        finite, all weights are 0, or `average` is unknown.
-
-    References
-    ----------
-    Lin, "A concordance correlation coefficient to evaluate reproducibility",
-    Biometrics 45, 1989, pages 255-268.
-
-    Examples
-    --------
-    >>> from sk_mer.metrics import concordance_score
-    >>> concordance_score([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
-    1.0
-    >>> round(concordance_score([1.0, 2.0, 3.0], [2.0, 3.0, 4.0]), 3)  # another mean
-    0.571
-    """
-    true, answer, weights, names = pair(y_true, y_pred, sample_weight, "y_pred")
-    truth = finite_columns(true, "y_true", allow_nan=True)
-    columns = zip(truth.T, finite_columns(answer, "y_pred").T, strict=True)
-    found = np.array([_concordance(*column, weights) for column in columns])
-    why = "of which no truth is known, or truth and prediction are the same constant"
-    return _average(found, average, "Concordance", names or [0], why)
-
-
-def _concordance(
-    truth: NDArray[np.float64],
-    answer: NDArray[np.float64],
-    weights: NDArray[np.float64] | None,
-) -> float:
-    """Of one column, where its truth is known; NaN where it is undefined."""
-    known = ~np.isnan(truth)
-    if not known.any():
-        return float("nan")
-    t, p = truth[known], answer[known]
-    # From the first value on, so that a constant has a variance of exactly 0.
-    dt, dp = t - t[0], p - p[0]
-    mean = partial(np.average, weights=None if weights is None else weights[known])
-    gap = (t[0] - p[0]) + (mean(dt) - mean(dp))
-    dt, dp = dt - mean(dt), dp - mean(dp)
-    spread = mean(dt**2) + mean(dp**2) + gap**2
-    return float(2 * mean(dt * dp) / spread) if spread else float("nan")
 
 
 def trivial_baselines(
@@ -423,27 +344,6 @@ def _scores_of_coin(
         "weighted_f1": share * positive + no * negative,
         "auc": half.copy(),
     }
-
-
-def _average(
-    by_label: NDArray[np.float64],
-    average: str | None,
-    metric: str,
-    names: list[Any],
-    why: str = "which lack positives or negatives",
-) -> float | NDArray[np.float64]:
-    if average not in ("macro", None):
-        raise ValueError(f"average={average!r} was given; expected 'macro' or None.")
-    undefined = np.flatnonzero(np.isnan(by_label))
-    if undefined.size:
-        warn_user(
-            f"{metric} is undefined for label(s) {[names[k] for k in undefined]}, {why}; "
-            "they are NaN and left out of the mean.",
-            UndefinedMetricWarning,
-        )
-    if average is None:
-        return by_label
-    return float("nan") if undefined.size == len(by_label) else float(np.nanmean(by_label))
 
 
 def _label_accuracy(
