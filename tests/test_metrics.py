@@ -354,12 +354,13 @@ def test_a_class_with_no_weight_is_no_class():
     ("weights", "message"),
     [
         ([0, 0], r"^sample_weight is zero in every row; give some row more\.$"),
-        ([1, -1], "Negative values in data passed to `sample_weight`"),
-        ([1, np.nan], "Input sample_weight contains NaN"),
-        ([1, np.inf], "Input sample_weight contains infinity"),
-        ([1, 1, 1], r"sample_weight.shape == \(3,\), expected \(2,\)"),
-        ([[1], [1]], "must be 1D array"),
-        ([], "0 sample"),
+        ([1, -1], "^sample_weight has NaN, infinite or negative values; expected numbers"),
+        ([1, np.nan], "^sample_weight has NaN, infinite or negative values; expected"),
+        ([1, np.inf], "^sample_weight has NaN, infinite or negative values; expected"),
+        ([1, 1, 1], r"^sample_weight has shape \(3,\); expected \(2,\), a number for each"),
+        ([[1], [1]], r"^sample_weight has shape \(2, 1\); expected \(2,\), a number for"),
+        ([], r"^sample_weight has shape \(0,\); expected \(2,\), a number for each"),
+        (["a", 1], r"^sample_weight is \['a', 1\]; expected a number for each utterance"),
     ],
 )
 def test_bad_weights(weights, message):
