@@ -10,19 +10,16 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 
-from ..classifier import BaseMultimodalClassifier
 from ..module_spec import ModuleSpec
 from ..regressor import BaseMultimodalRegressor
 from ..serving.onnx_graph import OnnxGraph
 from .layers.head import LabelHead, SystemModule
 from .layers.recurrent import LSTM_CONSTRAINTS, LastStepBiLSTM, lstm_settings
+from .layers.unseen import RandomUnseenMixin
 
 __all__ = ["EFLSTMClassifier", "EFLSTMModule", "EFLSTMRegressor"]
 
@@ -89,7 +86,7 @@ def _module(estimator: Any, spec: ModuleSpec) -> nn.Module:
     )
 
 
-class EFLSTMClassifier(BaseMultimodalClassifier):
+class EFLSTMClassifier(RandomUnseenMixin):
     """EF-LSTM: features joined at each step, one LSTM, a linear layer.
 
     The modalities must be word-aligned: equally many steps of each in every utterance.
@@ -135,9 +132,8 @@ class EFLSTMClassifier(BaseMultimodalClassifier):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseMultimodalClassifier._parameter_constraints,
+        **RandomUnseenMixin._parameter_constraints,
         **_CONSTRAINTS,
-        "unseen_labels": [StrOptions({"error", "random"})],
     }
     _presets: ClassVar[dict[str, dict[str, Any]]] = _PRESETS
     _exports_onnx = True
@@ -211,11 +207,6 @@ class EFLSTMClassifier(BaseMultimodalClassifier):
 
     def _make_module(self, spec: ModuleSpec) -> nn.Module:
         return _module(self, spec)
-
-    def _unseen_rows(self, recipes: Mapping[Any, Any]) -> NDArray[np.float32]:
-        if self.unseen_labels == "error":
-            return super()._unseen_rows(recipes)
-        return self._rows_of_new(recipes, check_random_state(self.random_state))
 
 
 class EFLSTMRegressor(BaseMultimodalRegressor):

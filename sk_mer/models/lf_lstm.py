@@ -10,20 +10,17 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 
-from ..classifier import BaseMultimodalClassifier
 from ..module_spec import ModuleSpec
 from ..regressor import BaseMultimodalRegressor
 from ..serving.onnx_graph import OnnxGraph
 from ..validation import resolve_hidden_sizes
 from .layers.head import LabelHead, SystemModule
 from .layers.recurrent import LSTM_CONSTRAINTS, LastStepBiLSTM, lstm_settings
+from .layers.unseen import RandomUnseenMixin
 
 __all__ = ["LFLSTMClassifier", "LFLSTMModule", "LFLSTMRegressor"]
 
@@ -94,7 +91,7 @@ def _module(estimator: Any, spec: ModuleSpec) -> nn.Module:
     return LFLSTMModule(spec.n_features, sizes, len(spec), **lstm_settings(estimator))
 
 
-class LFLSTMClassifier(BaseMultimodalClassifier):
+class LFLSTMClassifier(RandomUnseenMixin):
     """LF-LSTM: an LSTM for each modality, their last states joined, a linear layer.
 
     Parameters
@@ -139,9 +136,8 @@ class LFLSTMClassifier(BaseMultimodalClassifier):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseMultimodalClassifier._parameter_constraints,
+        **RandomUnseenMixin._parameter_constraints,
         **_CONSTRAINTS,
-        "unseen_labels": [StrOptions({"error", "random"})],
     }
     _presets: ClassVar[dict[str, dict[str, Any]]] = _PRESETS
     _exports_onnx = True
@@ -214,11 +210,6 @@ class LFLSTMClassifier(BaseMultimodalClassifier):
 
     def _make_module(self, spec: ModuleSpec) -> nn.Module:
         return _module(self, spec)
-
-    def _unseen_rows(self, recipes: Mapping[Any, Any]) -> NDArray[np.float32]:
-        if self.unseen_labels == "error":
-            return super()._unseen_rows(recipes)
-        return self._rows_of_new(recipes, check_random_state(self.random_state))
 
 
 class LFLSTMRegressor(BaseMultimodalRegressor):
