@@ -7,7 +7,8 @@ DATA ?=
 OUTPUT ?= bench_output
 SHELL := bash
 
-.PHONY: demo test lint types docs bench bench-fewshot bench-missing bench-systems bench-defaults bench-semi-supervised fuzz mutants clean
+.PHONY: demo test lint types docs bench bench-fewshot bench-missing bench-systems
+.PHONY: bench-defaults bench-semi-supervised bench-emobed fuzz mutants clean
 .DEFAULT_GOAL := help
 
 help:  ## Show the targets
@@ -74,6 +75,9 @@ bench-defaults: $(VENV)/.test  ## MTE's defaults beside its presets; DATA=folder
 
 bench-semi-supervised: $(VENV)/.test  ## Learning curves with few labels; DATA=folder too
 	$(BIN)/python benchmarks/semi_supervised.py $(if $(DATA),--data $(DATA)) --output $(OUTPUT) $(ARGS)
+
+bench-emobed: $(VENV)/.test  ## What a modality of training does for another one; DATA= too
+	$(BIN)/python benchmarks/emobed.py $(if $(DATA),--data $(DATA)) --output $(OUTPUT) $(ARGS)
 
 fuzz: $(VENV)/.test  ## Damage thousands of files and read them
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
