@@ -381,6 +381,28 @@ def test_dropout_of_logits():
         assert 0.3 < float((found == 0).float().mean()) < 0.7
 
 
+def test_bfloat16_under_autocast():
+    net, batch = module(aligns=True, dropout=0.1, attention_dropout=0.1), unaligned_batch()
+    with torch.autocast("cpu", torch.bfloat16):
+        low = net(*batch)
+        logits, common, errors = net.train()(*batch)
+    assert {v.dtype for v in (low, logits, common, *errors.values())} == {torch.float32}
+    torch.testing.assert_close(low, module(aligns=True)(*batch), rtol=0.1, atol=0.2)
+    torch.cat([v.flatten() for v in (logits, common, *errors.values())]).sum().backward()
+    for name, weight in net.named_parameters():
+        assert weight.grad.isfinite().all(), name
+
+
+def test_nothing_is_made_on_another_device():
+    """On torch's meta device: an operation on tensors of two devices is an error."""
+    net = module().to("meta")
+    batch = [
+        {name: values.to("meta") for name, values in part.items()}
+        for part in aligned_batch(SIZES, LENGTHS)
+    ]
+    assert net.decoder(*net.tokens(*batch)[:2]).device.type == "meta"
+
+
 def test_the_rate_rises_and_falls():
     schedule = LinearWarmUp(0.25)
     schedule.n_steps_ = 8
