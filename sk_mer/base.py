@@ -37,7 +37,7 @@ from .multimodal._duplicates import duplicate_groups
 from .multimodal.array import MultimodalArray
 from .padding import rows_by_length
 from .preprocessing import standardised_alone
-from .targets import UNKNOWN_CLASS, Examples, Targets, taken, told_rows
+from .targets import Examples, Targets, taken, told_rows
 from .validation import (
     has_validation,
     nonfinite_counts,
@@ -299,21 +299,7 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
     def _with_unlabeled(self, examples: Examples, X_unlabeled: Any) -> Examples:
         """The rows of `examples`, and behind them utterances without labels."""
         data, empty = self._further_rows(examples, X_unlabeled, "X_unlabeled")
-        targets = examples.targets
-        unknown = np.nan if targets.multilabel else UNKNOWN_CLASS
-        rows = np.full((len(data), *targets.encoded.shape[1:]), unknown)
-        encoded = np.concatenate([targets.encoded, rows.astype(targets.encoded.dtype)])
-        weights = examples.weights
-        if weights is not None:
-            weights = np.concatenate([weights, np.ones(len(data))])
-        # Groups are those of labelled rows, by which validation rows are drawn.
-        parts = [part.with_groups(None) for part in (examples.X, data)]
-        return Examples(
-            MultimodalArray.concatenate(parts),
-            replace(targets, encoded=encoded),
-            weights,
-            examples.n_empty + (0 if empty is None else int(empty.sum())),
-        )
+        return examples.with_unlabeled(data, 0 if empty is None else int(empty.sum()))
 
     def _train(
         self,

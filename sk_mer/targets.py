@@ -169,6 +169,25 @@ def taken(
     """Some rows of each."""
     return {name: values[rows] for name, values in arrays.items()}
 
+    def with_unlabeled(self, X: MultimodalArray, n_empty: int = 0) -> Examples:
+        """These, and behind them utterances of which nothing is known, without groups.
+
+        Groups are those of labelled rows, by which validation rows are drawn.
+        """
+        targets, weights = self.targets, self.weights
+        unknown = np.nan if targets.encoded.ndim == 2 else UNKNOWN_CLASS
+        rows = np.full((len(X), *targets.encoded.shape[1:]), unknown)
+        encoded = np.concatenate([targets.encoded, rows.astype(targets.encoded.dtype)])
+        if weights is not None:
+            weights = np.concatenate([weights, np.ones(len(X))])
+        both = MultimodalArray.concatenate([x.with_groups(None) for x in (self.X, X)])
+        further = {
+            name: np.append(values, np.full(len(X), np.nan, dtype=values.dtype))
+            for name, values in self.auxiliary.items()
+        }
+        targets = Targets(targets.names, encoded, targets.numbers)
+        return Examples(both, targets, weights, self.n_empty + n_empty, further)
+
 
 def to_indicators(encoded: NDArray[Any], n_labels: int) -> NDArray[np.bool_]:
     """Encoded targets as one column of bool a label; False where unknown."""
