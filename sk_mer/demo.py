@@ -1,4 +1,4 @@
-"""Train three systems on generated utterances, and ask them for emotions never seen.
+"""Train three systems and a linear model, and ask them for emotions never seen.
 
 ``python -m sk_mer.demo`` prints a table and, where matplotlib is installed, draws a figure.
 The best reachable scores are known, because the utterances are generated.
@@ -16,7 +16,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from . import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier, MultimodalArray
+from . import (
+    EFLSTMClassifier,
+    LFLSTMClassifier,
+    MTEClassifier,
+    MultimodalArray,
+    PooledLinearClassifier,
+)
 from .datasets import make_multimodal_emotions
 from .metrics import label_auc_score, trivial_baselines, weighted_accuracy_score
 from .preprocessing import MultimodalScaler
@@ -94,11 +100,14 @@ def _models(vectors: Any) -> dict[str, Any]:
         "MTE": MTEClassifier(**sizes, **_SETTINGS),
         "EF-LSTM": EFLSTMClassifier(hidden_size=32, **untrained),
         "LF-LSTM": LFLSTMClassifier(hidden_sizes=32, **untrained),
+        "pooled linear": PooledLinearClassifier(label_vectors=vectors),
     }
 
 
 def _with_progress_bar(model: Any) -> Any:
     """Show epochs: a bar where scikit-learn has callbacks (1.9) and rich is there."""
+    if isinstance(model, PooledLinearClassifier):
+        return model
     try:
         from sklearn.callback import ProgressBar
 
@@ -110,9 +119,12 @@ def _with_progress_bar(model: Any) -> Any:
 def _mean_over_draws(model: Any, X: MultimodalArray, y: pd.DataFrame) -> pd.DataFrame:
     """Scores of all emotions; where they depend on a random row, their mean over draws."""
     total: Any = 0
-    n_draws = 1 if isinstance(model, MTEClassifier) else _N_DRAWS
+    drawn = "unseen_labels" in model.get_params()
+    n_draws = _N_DRAWS if drawn else 1
     for seed in range(n_draws):
-        model.set_params(random_state=seed).set_labels(list(y.columns))
+        if drawn:
+            model.set_params(random_state=seed)
+        model.set_labels(list(y.columns))
         total = total + _scores(y, model.predict_proba(X), model.predict(X))
     return pd.DataFrame(total / n_draws)
 
@@ -181,7 +193,7 @@ def _draw_auc(auc: pd.DataFrame, seen: list[str], best: Any, path: Path) -> None
     axes.text(len(seen) - 0.45, 1.02, "never seen in training", va="bottom")
     axes.set(xticks=place, xticklabels=auc.index, ylabel="AUC", ylim=(0, 1.1))
     axes.set_xlim(-0.5, len(auc) - 0.5)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=4, frameon=False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=5, frameon=False)
     figure.savefig(path, dpi=120)
     print(f"\nFigure: {path}")
 

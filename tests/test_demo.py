@@ -24,6 +24,7 @@ def test_demo(tmp_path, capsys):
     assert (table.loc["MTE", unseen] > table.loc["EF-LSTM", unseen]).all()
     assert table.loc["EF-LSTM", unseen].mean() == pytest.approx(0.5, abs=0.15)
     assert table.loc["LF-LSTM", "seen AUC"] > 0.9
+    assert (table.loc["pooled linear", ["seen AUC", *unseen]] > 0.8).all()
     assert set(table.loc["all-no"].dropna()) == {0.5}
 
 
