@@ -162,13 +162,6 @@ class Examples:
         targets, auxiliary = self.targets.take(rows), taken(self.auxiliary, rows)
         return Examples(self.X[rows], targets, weights, self.n_empty, auxiliary)
 
-
-def taken(
-    arrays: Mapping[str, NDArray[Any]], rows: NDArray[np.intp]
-) -> dict[str, NDArray[Any]]:
-    """Some rows of each."""
-    return {name: values[rows] for name, values in arrays.items()}
-
     def with_unlabeled(self, X: MultimodalArray, n_empty: int = 0) -> Examples:
         """These, and behind them utterances of which nothing is known, without groups.
 
@@ -187,6 +180,13 @@ def taken(
         }
         targets = Targets(targets.names, encoded, targets.numbers)
         return Examples(both, targets, weights, self.n_empty + n_empty, further)
+
+
+def taken(
+    arrays: Mapping[str, NDArray[Any]], rows: NDArray[np.intp]
+) -> dict[str, NDArray[Any]]:
+    """Some rows of each."""
+    return {name: values[rows] for name, values in arrays.items()}
 
 
 def to_indicators(encoded: NDArray[Any], n_labels: int) -> NDArray[np.bool_]:

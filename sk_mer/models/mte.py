@@ -272,7 +272,7 @@ class MTEClassifier(BaseMultimodalClassifier):
         pos_weight: Any = "balanced",
         class_weight: Any = "balanced",
         lr: float = 1e-3,
-        batch_size: int = 32,
+        batch_size: int = 64,
         max_epochs: int = 100,
         patience: int | None = 8,
         clip_norm: float | None = 1.0,
