@@ -425,7 +425,8 @@ def _refuse_mixed(values: NDArray[Any]) -> None:
     """Refuse classes that cannot be sorted."""
     if values.dtype.kind == "c":
         raise ValueError(
-            "y holds complex numbers; expected classes, or columns of 0 and 1."
+            "Complex data not supported: y holds complex numbers; expected classes, or "
+            "columns of 0 and 1."
         )
     told = [v for v in values.tolist() if not is_unknown(v)]
     words = [v for v in told if isinstance(v, str)]
@@ -440,7 +441,8 @@ def _refuse_mixed(values: NDArray[Any]) -> None:
 def _multiclass(
     array: NDArray[Any], names: list[Any] | None, defined: bool, semi_supervised: bool
 ) -> Targets:
-    _refuse_mixed(array.ravel())
+    flat = array.ravel()
+    _refuse_mixed(flat[_told_rows(flat)] if semi_supervised else flat)
     values = column_or_1d(array, warn=True)
     refuse_unknown_classes(values)
     if values.dtype.kind == "f":
