@@ -18,6 +18,7 @@ from sklearn.utils.estimator_checks import (
 import sk_mer
 from sk_mer import ModuleClassifier, MTEClassifier, models
 from sk_mer._display import Shown
+from sk_mer._votes import VotingPredictor
 from sk_mer.engine.accelerated import AcceleratedNet
 from sk_mer.engine.net import MultimodalNet
 from sk_mer.ensemble import SoftVotingClassifier
@@ -55,6 +56,7 @@ NOT_CHECKED = {
     PooledLinearRegressor: "is checked in tests/linear_model",
     PseudoLabelClassifier: "needs an estimator; is checked in tests/test_pseudo_labels.py",
     SoftVotingClassifier: "needs estimators; is checked in tests/test_ensemble.py",
+    VotingPredictor: "how that one answers; it has nothing to fit",
 }
 EVERY = pytest.mark.parametrize("estimator", CHECKED, ids=lambda e: type(e).__name__)
 
