@@ -171,15 +171,15 @@ DIAGRAMS = {
         {"several stages": "high fuse"},
     ),
     "raven": Diagram(
-        "What is heard and seen beside a word passes a linear layer and a step of an LSTM, "
-        "and a gate that also reads the word; both give a shift, which is added to the "
+        "What is heard and seen beside a word, one frame or several, passes a linear layer "
+        "and an LSTM, and a gate that also reads the word; both give a shift, added to the "
         "vector of the word. An LSTM reads the shifted words.",
         {
             "a": (0, 0, "audio", "audio"),
             "t": (0, 1.1, "words", "text"),
             "v": (0, 2.2, "vision", "vision"),
-            "s_a": (1, 0, "LSTM step", "audio"),
-            "s_v": (1, 2.2, "LSTM step", "vision"),
+            "s_a": (1, 0, "LSTM", "audio"),
+            "s_v": (1, 2.2, "LSTM", "vision"),
             "g_a": (2, 0, "times gate", "audio"),
             "g_v": (2, 2.2, "times gate", "vision"),
             "h": (3, 0, "layer:\nshift", "shared"),

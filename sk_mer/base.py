@@ -372,18 +372,22 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         return rows_by_length(X, self._batch_groups(X))
 
     def _keep_training(
-        self, net: Any, history: Any, data: MultimodalArray, n_empty: int = 0
+        self,
+        net: Any,
+        history: Any,
+        data: MultimodalArray,
+        spec: ModuleSpec,
+        n_empty: int = 0,
     ) -> None:
         """Take over what was trained, and what is known of its data."""
         self.n_empty_ = n_empty
         self.net_ = net
         self.history_ = self._kept_history(whole_epochs(history))
         self.n_iter_ = len(self.history_)
-        self.n_features_ = dict(data.n_features)
+        self.n_features_, self.n_steps_ = dict(spec.n_features), dict(spec.n_steps)
         self.modalities_ = list(data.modalities)
         self.n_nonfinite_ = nonfinite_counts(data, data.modalities, self.handle_nonfinite)
-        self.n_steps_ = longest_steps(data)
-        self._n_steps = self._windows(data)
+        self._n_steps = self._padded_lengths(spec)
 
     @staticmethod
     def _kept_history(epochs: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -392,9 +396,9 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
             for row in epochs
         ]
 
-    def _windows(self, X: MultimodalArray) -> dict[str, int] | None:
+    def _padded_lengths(self, spec: ModuleSpec) -> dict[str, int] | None:
         """Steps that every sequence is padded to, for ``padding="none"``."""
-        return None if self.padding == "mask" else longest_steps(X)
+        return None if self.padding == "mask" else dict(spec.n_steps)
 
     def _spec(
         self,

@@ -204,12 +204,12 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
                 criterion,
                 train,
                 valid,
-                self._windows(data),
+                self._padded_lengths(spec),
                 seed,
                 self._score(valid, thresholds),
                 ranks=not isinstance(self.class_weight, Mapping),
             )
-        self._keep_training(net, history, data, train.n_empty)
+        self._keep_training(net, history, data, spec, train.n_empty)
         self.multilabel_ = targets.multilabel
         self._has_vectors = space.vectors is not None
         self._seen_names = space.names

@@ -121,10 +121,10 @@ class BaseMultimodalRegressor(RegressorMixin, BaseMultimodalEstimator):  # type:
         refuse_unfit_loss(criterion, train.targets, train.weights)
         seed = int(rng.randint(np.iinfo(np.int32).max))
         with forked_seed(seed, self.device):
-            module = self._make_module(self._spec(data, names, None, "numbers"))
-            windows = self._windows(data)
-            net, history = self._train(module, criterion, train, valid, windows, seed)
-        self._keep_training(net, history, data, train.n_empty)
+            spec = self._spec(data, names, None, "numbers")
+            module, lengths = self._make_module(spec), self._padded_lengths(spec)
+            net, history = self._train(module, criterion, train, valid, lengths, seed)
+        self._keep_training(net, history, data, spec, train.n_empty)
         self.targets_ = list(names)
         self.target_mean_, self.target_scale_ = mean, scale
         self._one_column = np.ndim(y) == 1

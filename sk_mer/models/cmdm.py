@@ -275,9 +275,10 @@ class CMDMClassifier(SemiSupervisedClassifier):
         )
 
     def _train(self, *given: Any, **how: Any) -> Any:
-        (net, history), train = super()._train(*given, **how), given[2]
+        net, history = super()._train(*given, **how)
+        train, padded_lengths = given[2], given[4]
         places = np.linspace(0, len(train) - 1, min(len(train), _MEASURED)).astype(int)
-        data = self._dataset(train.X[places], None, self._windows(train.X))
+        data = self._dataset(train.X[places], None, padded_lengths)
         self.mmd_ = measured_discrepancies(net, data, self.gamma)
         return net, history
 
