@@ -214,8 +214,7 @@ class TAILORClassifier(BaseMultimodalClassifier):
 
     def _make_module(self, spec: ModuleSpec) -> nn.Module:
         names = sorted(spec.n_features, key=lambda name: name != "text")
-        rates = ("dropout", "attention_dropout")
-        encoder = {name: getattr(self, name) for name in ("num_heads", *rates)}
+        encoder = {n: getattr(self, n) for n in ("num_heads", *_RATES[:2])}
         tokens = RefinedTokens(
             {name: spec.n_features[name] for name in names},
             spec.n_steps[names[0]],
