@@ -102,6 +102,13 @@ class MultimodalDataset(torch.utils.data.Dataset[Any]):
     def __len__(self) -> int:
         return len(self.X)
 
+    @property
+    def n_read(self) -> int:
+        """Utterances that an epoch of training reads: not all, or some again."""
+        if self.unlabeled is None:
+            return len(self)
+        return round(int((~self.unlabeled).sum()) / (1 - self.unlabeled_share))
+
     def __getitem__(self, row: int) -> tuple[Batch, torch.Tensor]:
         return self.batch(np.array([row]))
 

@@ -292,6 +292,12 @@ class TestUnlabelledRows:
         labelled = labelled[~unlabelled[labelled]]
         np.testing.assert_array_equal(np.sort(labelled), np.flatnonzero(~unlabelled))
 
+    def test_how_many_an_epoch_reads(self):
+        for n_unlabelled in (12, 40):
+            iterator, _ = self.iterator(24, n_unlabelled, 0.25, 8)
+            assert iterator.dataset.n_read == sum(map(len, iterator.rows())) == 32
+        assert MultimodalDataset(MultimodalArray(text=np.eye(5))).n_read == 5
+
     def test_a_smaller_last_batch_has_the_same_share(self):
         iterator, unlabelled = self.iterator(10, 40, 0.5, 8)
         counts = [(len(r), unlabelled[r].sum()) for r in iterator.rows()]

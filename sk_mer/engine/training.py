@@ -133,7 +133,7 @@ class ExpectedTime(Callback):
 
     def on_train_begin(self, net: NeuralNet, X: Any = None, **kwargs: Any) -> None:
         """Begin to count."""
-        self.n_rows_ = len(X)
+        self.n_rows_ = getattr(X, "n_read", len(X))
         self.batches_: list[tuple[float, int]] = []
 
     def on_batch_end(
