@@ -127,7 +127,7 @@ class BaseMultimodalRegressor(RegressorMixin, BaseMultimodalEstimator):  # type:
         self._keep_training(net, history, data, spec, train.n_empty)
         self.targets_ = list(names)
         self.target_mean_, self.target_scale_ = mean, scale
-        self._one_column = np.ndim(y) == 1
+        self._one_column = as_array(y).ndim == 1
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
