@@ -67,7 +67,7 @@ for place, name in enumerate(lost):
     axes.plot(lost[name].median(), place, "k|", markersize=20)
 axes.set_yticks(np.arange(lost.shape[1]), lost.columns)
 axes.axvline(0, color="grey", linestyle=":")
-axes.set(xlabel="concordance lost where the modality is shuffled")
+axes.set(xlabel="concordance lost where the modality is shuffled", ylim=(-0.5, 2.5))
 plt.show()
 
 # %%
