@@ -354,7 +354,6 @@ def test_a_class_with_no_weight_is_no_class():
     ("weights", "message"),
     [
         ([0, 0], r"^sample_weight is zero in every row; give some row more\.$"),
-<<<<<<< HEAD
         ([1, -1], "^sample_weight has NaN, infinite or negative values; expected numbers"),
         ([1, np.nan], "^sample_weight has NaN, infinite or negative values; expected"),
         ([1, np.inf], "^sample_weight has NaN, infinite or negative values; expected"),
@@ -362,12 +361,6 @@ def test_a_class_with_no_weight_is_no_class():
         ([[1], [1]], r"^sample_weight has shape \(2, 1\); expected \(2,\), a number for"),
         ([], r"^sample_weight has shape \(0,\); expected \(2,\), a number for each"),
         (["a", 1], r"^sample_weight is \['a', 1\]; expected a number for each utterance"),
-=======
-        *(([1, bad], "NaN, infinite or negative") for bad in (-1, np.nan, np.inf)),
-        ([1, 1, 1], r"sample_weight has shape \(3,\); expected \(2,\)"),
-        ([[1], [1]], r"sample_weight has shape \(2, 1\); expected \(2,\)"),
-        ([], r"sample_weight has shape \(0,\); expected \(2,\)"),
->>>>>>> fe3a696 (Messages of weights in the tests of metrics)
     ],
 )
 def test_bad_weights(weights, message):
