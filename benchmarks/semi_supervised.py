@@ -64,7 +64,9 @@ def partly_labeled(study: Study, fold: int, share: float, seed: int) -> Study:
     for emotion in np.unique(first[train]):
         rows = rng.permutation(train[first[train] == emotion])
         known[rows[: max(2, round(share * len(rows)))]] = True
-    return study._replace(y=study.y.astype(float).where(known[:, None]))
+    y = study.y.astype(float)
+    y.loc[~known] = np.nan
+    return study._replace(y=y)
 
 
 def results(study: Study, n_seeds: int, n_jobs: int, cache: Path | None) -> pd.DataFrame:
