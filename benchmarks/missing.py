@@ -1,8 +1,8 @@
 """Missing modalities: scores with and without modality dropout in training.
 
-Attention fusion on RAVDESS (audio and vision, two folds by actor) and MTE on generated
-utterances, three seeds each. Utterances lose modalities at random, at rates, or all keep
-the same subset.
+MTE and attention fusion, three seeds, beside the pooled linear model and trivial answers.
+Utterances lose modalities at random, at rates, or all keep the same subset. RAVDESS: audio
+and vision, folds by actor. Generated utterances: three modalities, one split.
 
     python benchmarks/missing.py                      # the generator
     python benchmarks/missing.py --data FOLDER        # and RAVDESS; or SK_MER_DATA
@@ -12,99 +12,140 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from sklearn.model_selection import GroupKFold
+import torch
+from joblib import Parallel, delayed
+from judging import LINEAR, N_SEEDS
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from studies import Study, generated, ravdess
+from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "demo"))
-
-from sk_mer import AttentionFusionClassifier, MTEClassifier, MultimodalArray
-from sk_mer.datasets import make_multimodal_emotions
+from sk_mer import AttentionFusionClassifier, MTEClassifier, PooledLinearClassifier
 from sk_mer.inspection import missing_modality_report
-from sk_mer.preprocessing import MultimodalScaler, SegmentStatistics, SilenceTrimmer
+from sk_mer.metrics import trivial_baselines
+from sk_mer.preprocessing import MultimodalScaler
 
 RATES = (0.0, 0.3, 0.5)
-N_SEEDS = 3
-N_FOLDS = 2
-# A model that is not fitted; training utterances, labels and groups; test ones.
-Study = tuple[Any, MultimodalArray, Any, Any, MultimodalArray, Any]
+SETTINGS = {
+    "generated": {"lr": 3e-3, "batch_size": 64, "max_epochs": 20, "patience": 5},
+    "ravdess": {"max_epochs": 40},
+}
+N_UNITS = {"generated": 32, "ravdess": 64}
+METRICS = {"weighted_accuracy": "W-Acc", "auc": "AUC"}
 
 
-def generated() -> Iterator[Study]:
-    """Utterances of three modalities, each of which tells something."""
-    data = make_multimodal_emotions(1600, noise=2.0, random_state=0)
-    y = data.y[data.seen]
-    model = MTEClassifier(
-        label_vectors=data.label_vectors, hidden_sizes=(32, 24, 16), num_layers=1,
-        lr=3e-3, batch_size=64, max_epochs=15, patience=5,
-    )  # fmt: skip
-    yield model, data.X[:1000], y[:1000], None, data.X[1000:], y[1000:]
+def systems(name: str, study: Study) -> dict[str, Any]:
+    """Those that are trained with modality dropout."""
+    n, how = N_UNITS[name], SETTINGS[name]
+    sizes = dict.fromkeys(study.modalities, n)
+    mte = {"label_vectors": study.vectors, "hidden_sizes": sizes, "num_layers": 1}
+    return {
+        "MTE": MTEClassifier(**mte, **how),
+        "attention fusion": AttentionFusionClassifier(hidden_size=n, **how),
+    }
 
 
-def ravdess(folder: Path) -> Iterator[Study]:
-    """Statistics of the audio, and the mean of the action units."""
-    import ravdess as demo
-
-    X, y, actors = demo.load(
-        folder / "ravdess", folder / "glove" / "glove.840B.300d.subset.txt"
-    )
-    trimmed = SilenceTrimmer().fit_transform(X.drop("text"))
-    X = SegmentStatistics().fit_transform(trimmed)
-    model = AttentionFusionClassifier(hidden_size=64, max_epochs=40)
-    folds = list(GroupKFold(demo.N_FOLDS).split(X, groups=actors))
-    for train, test in folds[:N_FOLDS]:
-        groups = actors.iloc[train]
-        yield model, X[train], y.iloc[train], groups, X[test], y.iloc[test]
-
-
-def reports(studies: Iterator[Study], n_seeds: int) -> pd.DataFrame:
-    """The report of each fit, under each other."""
-    found = []
-    for fold, (model, X, y, groups, X_test, y_test) in enumerate(studies):
-        scaler = MultimodalScaler().fit(X)
-        for seed in range(n_seeds):
+def fits(
+    chosen: dict[str, Any], n_folds: int, n_seeds: int
+) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Models that are not fitted, and what they are; nothing in the linear one is drawn."""
+    for fold in range(n_folds):
+        key = {"fold": fold, "model": LINEAR, "dropout": 0.0, "seed": 0}
+        yield key, PooledLinearClassifier()
+        for name, model in chosen.items():
             for rate in RATES:
-                model.set_params(modality_dropout=rate, random_state=seed)
-                model.fit(scaler.transform(X), y, groups=groups)
-                report = missing_modality_report(model, scaler.transform(X_test), y_test)
-                found.append(report.assign(dropout=rate, seed=seed, fold=fold))
-    return pd.concat(found)
+                for seed in range(n_seeds):
+                    own = {"model": name, "dropout": rate, "seed": seed}
+                    how = {"modality_dropout": rate, "random_state": seed}
+                    yield {**key, **own}, clone(model).set_params(**how)
 
 
-def table(found: pd.DataFrame) -> pd.DataFrame:
-    """Mean and standard deviation over seeds of the mean over folds."""
-    keys, metrics = ["case", "dropout"], ["weighted_accuracy", "auc"]
-    by_seed = found.groupby([*keys, "seed"], sort=False)[metrics].mean()
-    groups = by_seed.groupby(keys, sort=False)
-    mean, spread = groups.mean(), groups.std(ddof=1)
-    text = mean.map("{:.3f}".format) + " ± " + spread.map("{:.3f}".format)
-    wide = text.unstack("dropout")
-    names = {"weighted_accuracy": "W-Acc", "auc": "AUC"}
-    wide.columns = [f"{names[metric]}, dropout {rate:g}" for metric, rate in wide.columns]
-    return wide.loc[found["case"].unique()].rename_axis(None)
+def report(model: Any, study: Study, fold: int) -> pd.DataFrame:
+    """What is left of a model, fitted on the training rows of a fold."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    train, test = study.folds[fold]
+    fitted = make_pipeline(MultimodalScaler(), model).fit(
+        study.X[train], study.y.iloc[train]
+    )
+    return missing_modality_report(fitted, study.X[test], study.y.iloc[test])
+
+
+def reports(name: str, study: Study, n_seeds: int, n_jobs: int) -> pd.DataFrame:
+    """The report of each fit, under each other."""
+    study = study._replace(X=study.X.select(*study.modalities))
+    jobs = list(fits(systems(name, study), len(study.folds), n_seeds))
+    tasks = (delayed(report)(model, study, key["fold"]) for key, model in jobs)
+    done = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
+    done = tqdm(done, total=len(jobs), desc="fits", mininterval=10)
+    return pd.concat(
+        [found.assign(**key) for (key, _), found in zip(jobs, done, strict=True)]
+    )
+
+
+def table(found: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Mean and spread over seeds of the mean over folds, and of the gain; trivial answers.
+
+    A gain is the difference to the same seed trained without modality dropout.
+    """
+    keys = ["model", "dropout", "seed", "case"]
+    by_seed = found.groupby(keys, sort=False)[[*METRICS]].mean()
+    cases = found["case"].unique()
+    prior = trivial_baselines(study.y)["prior"]
+    rows = {}
+    for metric, title in METRICS.items():
+        wide = by_seed[metric].unstack("case")[cases]
+        rows[title, LINEAR] = shown(wide.loc[LINEAR])
+        for name in [name for name in wide.index.unique("model") if name != LINEAR]:
+            for rate in RATES:
+                rows[title, f"{name}, dropout {rate:g}"] = shown(wide.loc[name, rate])
+            gain = wide.loc[name, RATES[-1]] - wide.loc[name, 0.0]
+            rows[title, f"{name}, gain by {RATES[-1]:g}"] = shown(gain, "+")
+        trivial = f"{prior[metric].mean():.3f}"
+        rows[title, "shares of the labels"] = dict.fromkeys(cases, trivial)
+    return pd.DataFrame(rows).T.rename_axis(["score", "model"]).reset_index()
+
+
+def keep(whole: pd.DataFrame, folder: Path, name: str) -> None:
+    """Rates in one file, subsets in another one: pages have no room for both at once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names, cases = ["score", "model"], list(whole.columns[2:])
+    rates = [case for case in cases if case.startswith(("complete", "rate"))]
+    subsets = [case for case in cases if case not in rates]
+    whole[[*names, *rates]].to_csv(folder / f"missing_{name}.csv", index=False)
+    whole[[*names, *subsets]].to_csv(folder / f"missing_{name}_subsets.csv", index=False)
+
+
+def shown(values: pd.DataFrame, sign: str = "") -> dict[str, str]:
+    """Mean ± standard deviation of each column; the mean alone of one row."""
+    mean = values.mean().map(f"{{:{sign}.3f}}".format)
+    if len(values) > 1:
+        mean = mean + " ± " + values.std(ddof=1).map("{:.3f}".format)
+    return dict(mean)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=os.environ.get("SK_MER_DATA"))
     parser.add_argument("--seeds", type=int, default=N_SEEDS)
+    parser.add_argument("--jobs", type=int, default=2, help="fits that run side by side")
     parser.add_argument("--output", type=Path, help="folder for tables")
     arguments = parser.parse_args()
-    warnings.simplefilter("ignore")
     studies = {"generated": generated()}
     if arguments.data:
         studies["ravdess"] = ravdess(Path(arguments.data))
     for name, study in studies.items():
-        shown = table(reports(study, arguments.seeds))
-        print(f"\n{name}, {arguments.seeds} seeds\n{shown.to_string()}")
+        found = reports(name, study, arguments.seeds, arguments.jobs)
+        whole = table(found, study)
+        print(f"\n{name}, {arguments.seeds} seeds\n{whole.to_string(index=False)}")
         if arguments.output:
-            arguments.output.mkdir(parents=True, exist_ok=True)
-            shown.to_csv(arguments.output / f"missing_{name}.csv")
+            keep(whole, arguments.output, name)
 
 
 if __name__ == "__main__":
