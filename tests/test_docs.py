@@ -217,6 +217,17 @@ def test_the_table_of_speed_has_every_ratio():
     assert all(len(row) == 6 and all(row) for row in rows)
 
 
+RESULTS = sorted((DOCS / "results").glob("*.*"))
+_SCORES = r"\b(AUC|W-Acc|F1|CCC)\b(?! [\d.]+ ms)"  # and not what they take to compute
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.name)
+def test_tables_of_scores_have_the_linear_baseline(path):
+    source = path.read_text(encoding="utf-8")
+    scores = path.suffix != ".svg" and re.search(_SCORES, source)
+    assert not scores or "pooled linear" in source, f"{path.name}: set it beside them"
+
+
 def shown_pictures(page):
     """Names of the pictures of a page, with what they say to those who cannot see."""
     source = (DOCS / f"{page}.rst").read_text(encoding="utf-8")
