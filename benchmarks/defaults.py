@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from judging import N_SEEDS, results, table
+from judging import LINEAR, N_SEEDS, results, table
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from studies import STUDIES, Study
 
-from sk_mer import MTEClassifier
+from sk_mer import MTEClassifier, PooledLinearClassifier
 from sk_mer.preprocessing import MultimodalScaler
 
 N_ROWS = 1500  # at most
@@ -36,14 +36,15 @@ def inner(study: Study) -> Study:
 
 
 def candidates(study: Study) -> dict[str, Any]:
-    """The defaults, and each preset."""
+    """The defaults, each preset, and the linear model."""
     fixed = {"label_vectors": study.vectors, "modalities": list(study.modalities)}
     models = {"defaults": MTEClassifier(**fixed)}
     for preset in MTEClassifier._presets:
         models[preset] = MTEClassifier.from_preset(preset, **fixed)
-    return {
+    scaled = {
         name: make_pipeline(MultimodalScaler(), model) for name, model in models.items()
     }
+    return {**scaled, LINEAR: PooledLinearClassifier(modalities=fixed["modalities"])}
 
 
 def main() -> None:
