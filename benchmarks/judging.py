@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 from joblib import Memory, Parallel, delayed
+from sklearn import config_context
 from sklearn.base import clone
 from studies import Study
 from tqdm import tqdm
@@ -74,6 +75,12 @@ def key_of(study: Study) -> str:
     return str(joblib.hash([X, study.y.to_numpy(), study.folds]))
 
 
+def settings_of(estimator: Any) -> str:
+    """All settings, those that are defaults too."""
+    with config_context(print_changed_only=False):
+        return str(estimator.__repr__(N_CHAR_MAX=100_000))
+
+
 def kept_in(cache: Path | None) -> Any:
     """`answers`, of which those that are in the folder are read."""
     return Memory(cache, verbose=0).cache(answers, ignore=["estimator", "study"])
@@ -94,7 +101,7 @@ def results(
     tasks = (
         delayed(kept)(
             chosen[job["system"]], study, job["fold"], job["seed"],
-            key=f"{data} {chosen[job['system']]!r}",
+            key=f"{data} {settings_of(chosen[job['system']])}",
         )
         for job in jobs
     )  # fmt: skip

@@ -85,7 +85,7 @@ def results(study: Study, n_seeds: int, n_jobs: int, cache: Path | None) -> pd.D
         fold, seed = job["seed"] % len(study.folds), job["seed"]
         estimator = chosen[job["system"]]
         part = partly_labeled(study, fold, job["share"], seed)
-        key = f"{data} {job['share']} {estimator!r}"
+        key = f"{data} {job['share']} {settings_of(estimator)}"
         return delayed(kept)(estimator, part, fold, seed, key=key)
 
     done = Parallel(n_jobs=n_jobs, return_as="generator")(map(task, jobs))
