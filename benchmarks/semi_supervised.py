@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from judging import N_SEEDS, kept_in, key_of, score
+from judging import N_SEEDS, kept_in, key_of, score, settings_of
 from matplotlib.figure import Figure
 from sklearn.pipeline import make_pipeline
 from studies import Study, generated, ravdess
