@@ -295,7 +295,7 @@ def check_aligned(X: MultimodalArray, system: str, *, can_align: bool = False) -
 def check_fitted_modalities(X: MultimodalArray, n_features: Mapping[str, int]) -> None:
     """Refuse modalities that were not in ``fit``, and other feature sizes."""
     for name, size in X.n_features.items():
-        if name == PLAIN not in n_features:
+        if name == PLAIN and PLAIN not in n_features:
             raise ValueError(
                 f"X is an array without names, but fit saw {quoted(n_features)}; name its "
                 f"modality, as in X = {{{next(iter(n_features))!r}: X}}."
