@@ -8,13 +8,11 @@ speaker or video where there are any.
 
 from __future__ import annotations
 
-import argparse
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from judging import LINEAR, N_SEEDS, results, table
+from judging import LINEAR, parser, results, table
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from studies import STUDIES, Study
@@ -48,16 +46,11 @@ def candidates(study: Study) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=os.environ.get("SK_MER_DATA"))
-    parser.add_argument("--studies", nargs="+", choices=list(STUDIES), default=[*STUDIES])
-    parser.add_argument("--seeds", type=int, default=N_SEEDS)
-    parser.add_argument("--jobs", type=int, default=2, help="fits that run side by side")
-    parser.add_argument("--cache", type=Path, help="folder that keeps finished fits")
-    parser.add_argument("--output", type=Path, help="folder for tables")
-    arguments = parser.parse_args()
+    options = parser(__doc__.splitlines()[0])
+    options.add_argument("--studies", nargs="+", choices=list(STUDIES), default=[*STUDIES])
+    arguments = options.parse_args()
     if not arguments.data:
-        parser.error("--data is needed: a folder with ravdess/, mosi/ or goemotions/.")
+        options.error("--data is needed: a folder with ravdess/, mosi/ or goemotions/.")
     for name in arguments.studies:
         study = inner(STUDIES[name](Path(arguments.data)))
         found = results(

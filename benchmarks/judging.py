@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 import time
 import warnings
 from pathlib import Path
@@ -22,6 +24,17 @@ from sk_mer.metrics import label_auc_score, trivial_baselines, weighted_accuracy
 N_SEEDS = 3
 LINEAR = "pooled linear"
 METRICS = {"weighted_accuracy": "W-Acc", "auc": "AUC", "seconds": "CPU seconds a fit"}
+
+
+def parser(purpose: str) -> argparse.ArgumentParser:
+    """What every one of these commands can be told."""
+    made = argparse.ArgumentParser(description=purpose)
+    made.add_argument("--data", type=Path, default=os.environ.get("SK_MER_DATA"))
+    made.add_argument("--seeds", type=int, default=N_SEEDS)
+    made.add_argument("--jobs", type=int, default=2, help="fits that run side by side")
+    made.add_argument("--cache", type=Path, help="folder that keeps finished fits")
+    made.add_argument("--output", type=Path, help="folder for tables and pictures")
+    return made
 
 
 def answers(

@@ -9,15 +9,13 @@ seeds, each with other labelled rows and, on RAVDESS, with other test actors.
 
 from __future__ import annotations
 
-import argparse
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from judging import N_SEEDS, kept_in, key_of, score, settings_of
+from judging import kept_in, key_of, parser, score, settings_of
 from matplotlib.figure import Figure
 from sklearn.pipeline import make_pipeline
 from studies import Study, generated, ravdess
@@ -132,13 +130,8 @@ def picture(found: pd.DataFrame, title: str) -> Figure:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=os.environ.get("SK_MER_DATA"))
-    parser.add_argument("--seeds", type=int, default=N_SEEDS)
-    parser.add_argument("--jobs", type=int, default=2, help="fits that run side by side")
-    parser.add_argument("--cache", type=Path, help="folder that keeps finished fits")
-    parser.add_argument("--output", type=Path, help="folder for tables and pictures")
-    arguments = parser.parse_args()
+    options = parser(__doc__.splitlines()[0])
+    arguments = options.parse_args()
     studies = {"generated": generated()}
     if arguments.data:
         studies["ravdess"] = ravdess(Path(arguments.data))

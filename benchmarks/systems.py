@@ -11,12 +11,10 @@ All are judged by weighted accuracy, so that all have balanced losses, threshold
 
 from __future__ import annotations
 
-import argparse
-import os
 from pathlib import Path
 from typing import Any
 
-from judging import LINEAR, N_SEEDS, results, table
+from judging import LINEAR, parser, results, table
 from sklearn.pipeline import make_pipeline
 from studies import STUDIES, Study, generated
 
@@ -59,15 +57,10 @@ def _those(kind: Any, study: Study) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=os.environ.get("SK_MER_DATA"))
-    parser.add_argument("--studies", nargs="+", choices=["generated", *STUDIES])
-    parser.add_argument("--only", nargs="+", help="names of systems, such as MTE")
-    parser.add_argument("--seeds", type=int, default=N_SEEDS)
-    parser.add_argument("--jobs", type=int, default=2, help="fits that run side by side")
-    parser.add_argument("--cache", type=Path, help="folder that keeps finished fits")
-    parser.add_argument("--output", type=Path, help="folder for tables")
-    arguments = parser.parse_args()
+    options = parser(__doc__.splitlines()[0])
+    options.add_argument("--studies", nargs="+", choices=["generated", *STUDIES])
+    options.add_argument("--only", nargs="+", help="names of systems, such as MTE")
+    arguments = options.parse_args()
     names = FOR_ALL if arguments.data else ["generated"]
     for name in arguments.studies or names:
         read = STUDIES.get(name, generated)
