@@ -236,7 +236,7 @@ def test_every_attribute_has_a_check(tiny, system):
     if system is not MTEClassifier:
         model.set_params(unseen_labels="random")
     table = pd.DataFrame(np.eye(40)).add_prefix("column")
-    for X in (table, tiny.X):
+    for X in (tiny.X, table):
         model.fit(X, tiny.y[tiny.seen])
         model.partial_fit(X, tiny.y[tiny.seen]).set_labels(tiny.unseen)
     left = set(vars(model)) - set(model.get_params()) - {"net_", "memory_"}
