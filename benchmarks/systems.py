@@ -43,7 +43,7 @@ def estimators(study: Study) -> dict[str, Any]:
         found[name.removesuffix("Classifier")] = make_pipeline(
             MultimodalScaler(), kind(**settings)
         )
-    vote = sk_mer.recommended(study.X, study.y, label_vectors=study.vectors)
+    vote = sk_mer.recommended(study.X.select(*used), study.y)
     names = [name for name in vote.get_params() if name.endswith("__modalities")]
     found["recommended"] = vote.set_params(**dict.fromkeys(names, used))
     return found

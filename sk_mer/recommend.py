@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from sklearn.pipeline import make_pipeline
 
 from .ensemble import SoftVotingClassifier
 from .linear_model import PooledLinearClassifier
-from .models import AttentionFusionClassifier, MTEClassifier
+from .models import AttentionFusionClassifier, LFLSTMClassifier, MTEClassifier
 from .multimodal.array import MultimodalArray
 from .preprocessing import MultimodalScaler
 from .targets import check_targets
@@ -18,7 +19,7 @@ __all__ = ["recommended"]
 
 _N_SEEDS = 3
 # Fewer steps an epoch teach little.
-_N_STEPS, _SMALLEST, _LARGEST = 20, 8, 32
+_N_STEPS, _SMALLEST = 10, 8
 
 
 def recommended(
@@ -26,18 +27,22 @@ def recommended(
 ) -> SoftVotingClassifier:
     """The estimator to try first on these utterances; it is not fitted.
 
-    A vote of three fits each of :class:`~sk_mer.MTEClassifier` and
-    :class:`~sk_mer.AttentionFusionClassifier`, behind scalers, and of
+    A vote of two networks, three fits each, which share one half of it, and the linear
+    model, which has the other: :class:`~sk_mer.LFLSTMClassifier` and
+    :class:`~sk_mer.AttentionFusionClassifier` behind scalers, and
     :class:`~sk_mer.PooledLinearClassifier`. They err on different utterances: on the real
-    sets that all systems are tried on (page of results) the vote is the best, or within one
-    standard deviation of it. All three take utterances that lack modalities. Print it to
-    see what was chosen, and change it as any estimator.
+    sets that all systems are tried on (page of results, by which it was chosen) the vote is
+    the best, or within one standard deviation of it.
+
+    :class:`~sk_mer.MTEClassifier` takes the place of LF-LSTM where utterances lack
+    modalities, or where `label_vectors` are given, so that other emotions can be asked for.
+    Print the vote to see what was chosen, and change it as any estimator.
 
     Parameters
     ----------
     X : MultimodalArray or mapping of str to array-like
         Utterances. Batches are smaller where there are few, so that an epoch has at least
-        20 steps.
+        ten steps.
     y : DataFrame or array-like of shape (n, n_labels) or (n,)
         Emotions, as for ``fit``.
     label_vectors : path, KeyedVectors, mapping, array-like or None, default=None
@@ -49,7 +54,7 @@ def recommended(
     Returns
     -------
     SoftVotingClassifier
-        Of ``"mte"``, ``"attention"`` and ``"linear"``.
+        Of ``"lf_lstm"`` or ``"mte"``, ``"attention"`` and ``"linear"``.
 
     Raises
     ------
@@ -80,15 +85,23 @@ def recommended(
         )
     X = X if isinstance(X, MultimodalArray) else MultimodalArray(X)
     check_targets(y, None, len(X))
-    batch_size = min(max(len(X) // _N_STEPS, _SMALLEST), _LARGEST)
-    networks = {
-        "mte": MTEClassifier(label_vectors=label_vectors, batch_size=batch_size),
-        "attention": AttentionFusionClassifier(batch_size=batch_size),
-    }
-    scaled = [
-        (name, make_pipeline(MultimodalScaler(), net)) for name, net in networks.items()
+    there = np.stack([X.lengths(name) > 0 for name in X.modalities])
+    # An utterance without any step has an answer of its own (on_empty).
+    complete = bool((there.all(axis=0) | ~there.any(axis=0)).all())
+    networks: dict[str, Any] = {}
+    if complete and label_vectors is None:
+        networks["lf_lstm"] = LFLSTMClassifier()
+    else:
+        networks["mte"] = MTEClassifier(label_vectors=label_vectors)
+    networks["attention"] = AttentionFusionClassifier()
+    most = max(len(X) // _N_STEPS, _SMALLEST)
+    for network in networks.values():
+        network.set_params(batch_size=min(most, network.batch_size))
+    members: list[tuple[str, Any]] = [
+        (name, make_pipeline(MultimodalScaler(), network))
+        for name, network in networks.items()
     ]
-    linear = PooledLinearClassifier(label_vectors=label_vectors)
+    members.append(("linear", PooledLinearClassifier(label_vectors=label_vectors)))
     return SoftVotingClassifier(
-        [*scaled, ("linear", linear)], n_seeds=_N_SEEDS, random_state=random_state
+        members, weights=[1, 1, 2], n_seeds=_N_SEEDS, random_state=random_state
     )

@@ -5,15 +5,22 @@ import pytest
 
 from sk_mer import MultimodalArray, SoftVotingClassifier, recommended
 
-from .systems import CLASSES, DATA, LABELS, NUMBERS, X
+from .systems import CLASSES, DATA, LABELS, NUMBERS, X, with_holes, without
 
 SHORT = {
     "n_seeds": 1,
-    "mte__mteclassifier__max_epochs": 2,
-    "mte__mteclassifier__hidden_sizes": 4,
     "attention__attentionfusionclassifier__max_epochs": 2,
     "attention__attentionfusionclassifier__hidden_size": 4,
 }
+LSTM = {
+    "lf_lstm__lflstmclassifier__max_epochs": 2,
+    "lf_lstm__lflstmclassifier__hidden_sizes": 4,
+}
+MTE = {"mte__mteclassifier__max_epochs": 2, "mte__mteclassifier__hidden_sizes": 4}
+
+
+def names(vote):
+    return [name for name, _ in vote.estimators]
 
 
 def batch_sizes(n):
@@ -25,22 +32,35 @@ def batch_sizes(n):
 def test_three_that_err_differently_and_nothing_is_fitted():
     vote = recommended(X, LABELS, random_state=0)
     assert isinstance(vote, SoftVotingClassifier)
-    assert [name for name, _ in vote.estimators] == ["mte", "attention", "linear"]
+    assert names(vote) == ["lf_lstm", "attention", "linear"]
+    assert vote.weights == [1, 1, 2]
     assert vote.n_seeds == 3
     assert vote.random_state == 0
     assert not hasattr(vote, "estimators_")
     assert "PooledLinearClassifier" in repr(vote)
 
 
-@pytest.mark.parametrize(("n", "size"), [(40, 8), (400, 20), (50_000, 32)])
-def test_batches_are_smaller_where_utterances_are_few(n, size):
-    assert batch_sizes(n) == {size}
+@pytest.mark.parametrize(("n", "sizes"), [(40, {8}), (400, {32, 40}), (50_000, {32, 64})])
+def test_batches_are_smaller_where_utterances_are_few(n, sizes):
+    assert batch_sizes(n) == sizes
+
+
+def test_where_utterances_lack_modalities_mte_takes_the_place():
+    lacking = without("audio", 0)
+    vote = recommended(lacking, LABELS, random_state=0)
+    assert names(vote) == ["mte", "attention", "linear"]
+    vote.set_params(**SHORT, **MTE).fit(lacking, LABELS)
+    assert vote.predict_proba(lacking).shape == LABELS.shape
+
+
+def test_an_utterance_without_a_step_changes_nothing():
+    assert names(recommended(with_holes(3), LABELS)) == ["lf_lstm", "attention", "linear"]
 
 
 @pytest.mark.parametrize("y", [LABELS, CLASSES], ids=["columns", "classes"])
 def test_it_is_fitted_as_any_other(y):
-    vote = recommended(X, y, random_state=0).set_params(**SHORT).fit(X, y)
-    assert vote.predict_proba(X.select("audio")).shape == (len(X), len(vote.labels_))
+    vote = recommended(X, y, random_state=0).set_params(**SHORT, **LSTM).fit(X, y)
+    assert vote.predict_proba(X).shape == (len(X), len(vote.labels_))
     assert len(vote.estimators_) == 3
 
 
@@ -51,7 +71,7 @@ def test_a_mapping_of_arrays_will_do():
 
 def test_with_vectors_it_is_asked_for_other_emotions():
     vote = recommended(X, LABELS, label_vectors=DATA.label_vectors, random_state=0)
-    vote.set_params(**SHORT).fit(X, LABELS)
+    vote.set_params(**SHORT, **MTE).fit(X, LABELS)
     assert vote.set_labels(DATA.unseen).predict_proba(X).shape == (len(X), 1)
 
 
