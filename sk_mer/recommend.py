@@ -30,9 +30,9 @@ def recommended(
     A vote of two networks, three fits each, which share one half of it, and the linear
     model, which has the other: :class:`~sk_mer.LFLSTMClassifier` and
     :class:`~sk_mer.AttentionFusionClassifier` behind scalers, and
-    :class:`~sk_mer.PooledLinearClassifier`. They err on different utterances: on the real
-    sets that all systems are tried on (page of results, by which it was chosen) the vote is
-    the best, or within one standard deviation of it.
+    :class:`~sk_mer.PooledLinearClassifier`. They err on different utterances: over the
+    real sets that systems are tried on (page of results, by which it was chosen) the vote
+    has the highest mean weighted accuracy.
 
     :class:`~sk_mer.MTEClassifier` takes the place of LF-LSTM where utterances lack
     modalities, or where `label_vectors` are given, so that other emotions can be asked for.
