@@ -14,11 +14,12 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import _num_samples, check_is_fitted, has_fit_parameter
 
 from ._display import Shown
+from ._votes import as_container, last_step
 from .model_selection import validation_split
 from .multimodal._duplicates import duplicate_groups
 from .multimodal.array import MultimodalArray
 from .targets import UNKNOWN_CLASS, Targets, check_targets
-from .validation import has_validation, is_container, take_rows
+from .validation import has_validation, take_rows
 
 __all__ = ["PseudoLabelClassifier"]
 
@@ -144,7 +145,7 @@ class PseudoLabelClassifier(ClassifierMixin, MetaEstimatorMixin, Shown):  # type
         ValueError
             If data or parameters do not fit, or the estimator takes none of what was given.
         """
-        X = MultimodalArray(X) if _is_mapping(X) else X
+        X = as_container(X)
         targets = check_targets(y, None, _num_samples(X), semi_supervised=True)
         given = {"sample_weight": sample_weight, "groups": groups}
         given |= {"X_val": X_val, "y_val": y_val}
@@ -174,7 +175,7 @@ class PseudoLabelClassifier(ClassifierMixin, MetaEstimatorMixin, Shown):  # type
 
     def _check_given(self, given: Mapping[str, Any]) -> None:
         """Refuse what the estimator would not take."""
-        last = _last(self.estimator)
+        last = last_step(self.estimator)
         for name, value in given.items():
             if value is None or (name == "groups" and not has_fit_parameter(last, name)):
                 continue
@@ -218,7 +219,7 @@ class PseudoLabelClassifier(ClassifierMixin, MetaEstimatorMixin, Shown):  # type
     ) -> Any:
         """A clone of the estimator, fitted on the rows that it can learn from."""
         estimator = clone(self.estimator)
-        last = _last(estimator)
+        last = last_step(estimator)
         prefix = "" if last is estimator else f"{estimator.steps[-1][0]}__"
         taken = {
             name: value
@@ -256,7 +257,7 @@ class PseudoLabelClassifier(ClassifierMixin, MetaEstimatorMixin, Shown):  # type
         proba = np.asarray(fitted.predict_proba(take_rows(X, rows)))
         if len(proba) != len(rows):
             raise ValueError(
-                f"{type(_last(self.estimator)).__name__} answers for {len(proba)} of "
+                f"{type(last_step(self.estimator)).__name__} answers for {len(proba)} of "
                 f"{len(rows)} utterances; set its on_empty to 'prior'."
             )
         if encoded.ndim == 1:
@@ -265,7 +266,7 @@ class PseudoLabelClassifier(ClassifierMixin, MetaEstimatorMixin, Shown):  # type
             return int(sure.sum())
         columns = [*range(len(targets.names))]
         if hasattr(y, "columns"):  # of which the estimator's labels may leave some out
-            columns = [targets.names.index(label) for label in _last(fitted).labels_]
+            columns = [targets.names.index(label) for label in last_step(fitted).labels_]
         cells = np.ix_(rows, columns)
         found = np.where(proba >= self.threshold, 1.0, np.nan)
         found = np.where(proba <= 1 - self.threshold, 0.0, found)
@@ -362,7 +363,7 @@ class PseudoLabelClassifier(ClassifierMixin, MetaEstimatorMixin, Shown):  # type
             If it cannot score them.
         """
         check_is_fitted(self)
-        _last(self.estimator_).set_labels(labels)
+        last_step(self.estimator_).set_labels(labels)
         return self
 
     def reset_labels(self: Self) -> Self:
@@ -373,26 +374,17 @@ class PseudoLabelClassifier(ClassifierMixin, MetaEstimatorMixin, Shown):  # type
         self
         """
         check_is_fitted(self)
-        _last(self.estimator_).reset_labels()
+        last_step(self.estimator_).reset_labels()
         return self
 
     def __getattr__(self, name: str) -> Any:
         if name in _OF_ESTIMATOR and "estimator_" in vars(self):
-            return getattr(_last(self.estimator_), name)
+            return getattr(last_step(self.estimator_), name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
 # Fitted attributes that are those of the estimator inside, which set_labels changes.
 _OF_ESTIMATOR = ("labels_", "seen_labels_", "classes_", "multilabel_", "thresholds_")
-
-
-def _is_mapping(X: Any) -> bool:
-    return is_container(X) and not isinstance(X, MultimodalArray)
-
-
-def _last(estimator: Any) -> Any:
-    """An estimator, or the last step of a pipeline."""
-    return estimator[-1] if hasattr(estimator, "steps") else estimator
 
 
 def _decoded(targets: Targets, encoded: NDArray[Any]) -> NDArray[Any]:

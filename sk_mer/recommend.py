@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import make_pipeline
 
+from ._votes import as_container
 from .ensemble import SoftVotingClassifier
 from .linear_model import PooledLinearClassifier
 from .models import AttentionFusionClassifier, LFLSTMClassifier, MTEClassifier
-from .multimodal.array import MultimodalArray
 from .preprocessing import MultimodalScaler
 from .targets import check_targets
 from .validation import is_container
@@ -83,7 +83,7 @@ def recommended(
             f"X is a {type(X).__name__}; expected a MultimodalArray, or a mapping of "
             "modalities to arrays, to see which modalities there are."
         )
-    X = X if isinstance(X, MultimodalArray) else MultimodalArray(X)
+    X = as_container(X)
     check_targets(y, None, len(X))
     there = np.stack([X.lengths(name) > 0 for name in X.modalities])
     # An utterance without any step has an answer of its own (on_empty).
