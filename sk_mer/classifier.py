@@ -237,13 +237,17 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
     def _check_targets(self, y: Any, n_samples: int, labels: Any = None) -> Targets:
         return check_targets(y, labels, n_samples, semi_supervised=self._reads_unlabeled)
 
+    def _default(self, parameter: str) -> Any:
+        """What a parameter is where it is not given."""
+        return inspect.signature(type(self)).parameters[parameter].default
+
     def _check_label_weights(self, targets: Targets) -> None:
         """Refuse weights of labels that do not fit, or that are for the other kind of y."""
         used, other, form = "pos_weight", "class_weight", "columns of labels"
         if not targets.multilabel:
             used, other, form = other, used, "one class a row"
         given = getattr(self, other)
-        default = inspect.signature(type(self)).parameters[other].default
+        default = self._default(other)
         if not isinstance(given, str) and given is not default:
             raise ValueError(
                 f"{other}={given!r} was given, but y has {form}, which {used} weighs; "
@@ -286,7 +290,7 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
                 "threshold='tune' needs validation data, but there are none; set "
                 "validation_fraction or give X_val and y_val."
             )
-        usual = inspect.signature(type(self)).parameters["threshold"].default
+        usual = self._default("threshold")
         return given_thresholds(self.threshold, targets.names, targets.multilabel, usual)
 
     def _tunes(self, valid: Examples | None) -> TypeGuard[Examples]:
