@@ -23,8 +23,8 @@ from .engine.build import RANK
 from .engine.net_params import check_net_params
 from .engine.training import (
     ValidationWeightedAccuracy,
-    check_accelerator,
     check_device,
+    check_draws,
     check_precision,
     train_net,
     whole_epochs,
@@ -186,7 +186,7 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         check_device(self.device)
         check_precision(self.precision, self.device)
         check_net_params(self.net_params, self._net_settings())
-        check_accelerator(self.net_params, self.random_state)
+        check_draws(self.net_params, self.random_state)
 
     def _checked_examples(
         self,

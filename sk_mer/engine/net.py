@@ -40,6 +40,9 @@ class MultimodalNet(AnsweringNet, NeuralNet):
     ----------
     precision : {"fp32", "bf16"}, default="fp32"
         In what matrix products are computed, by torch's autocast.
+    checkpoint_dir : path or None, default=None
+        Where the state of each epoch is kept; a training that was killed then goes on
+        from its last finished epoch. See :mod:`sk_mer.engine.checkpoints`.
     **kwargs
         Arguments of :class:`skorch.NeuralNet`.
 
@@ -56,9 +59,16 @@ class MultimodalNet(AnsweringNet, NeuralNet):
     ``(logits, extras)``; its loss reads both, everything else the logits.
     """
 
-    def __init__(self, *args: Any, precision: str = "fp32", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        precision: str = "fp32",
+        checkpoint_dir: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.precision = precision
+        self.checkpoint_dir = checkpoint_dir
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision that was asked for, as a context of torch."""
@@ -135,10 +145,22 @@ class MultimodalNet(AnsweringNet, NeuralNet):
         return on_cpu and getattr(self.module_, "rows_are_independent", False)
 
     def fit_loop(self, *args: Any, **kwargs: Any) -> Any:
-        """Train, with the cores given to the micro-batches of a step, if it has any."""
+        """Train, with the cores given to the micro-batches of a step, if it has any.
+
+        Epochs that a checkpoint has brought back count as trained.
+        """
         divided = self._divides and hasattr(self.criterion_, "total_weight")
+        if self.checkpoint_dir is not None:
+            kwargs["epochs"] = self.max_epochs - len(self.history)
         with cores_for_micro_batches() if divided else nullcontext():
             return super().fit_loop(*args, **kwargs)
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Batches; those to train on begin with the epoch that comes next."""
+        iterator = super().get_iterator(dataset, training)
+        if training and self.checkpoint_dir is not None:
+            iterator.epoch = len(self.history)
+        return iterator
 
     def forward(self, X: Any, *args: Any, **kwargs: Any) -> Any:
         """Answers for all batches, with the cores given to their micro-batches.

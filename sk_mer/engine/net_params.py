@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,10 +22,10 @@ __all__ = ["OWN_PARAMETERS", "check_net_params"]
 OWN_PARAMETERS = ("lr", "max_epochs", "batch_size", "device", "precision", "verbose")
 # Those that an estimator leaves to its user, some with arguments of their own.
 _FREE = {"criterion", "optimizer", "iterator_train", "iterator_valid", "callbacks"}
-_FREE |= {"compile", "use_caching", "accelerator"}
+_FREE |= {"compile", "use_caching", "accelerator", "checkpoint_dir"}
 # Callbacks that are there in some fit or other.
 _CALLBACKS = {"weighted_accuracy", "progress", "expected_time", "continual", "clip"}
-_CALLBACKS |= {"plateau", "early_stopping"}
+_CALLBACKS |= {"plateau", "early_stopping", "checkpoint"}
 _CALLBACKS |= {"epoch_timer", "train_loss", "valid_loss", "print_log"}  # of skorch
 _MADE = {
     "optimizer": (torch.optim.Adam, "torch.optim.AdamW"),
@@ -53,6 +55,8 @@ def check_net_params(
     given = net_params or {}
     for name, value in given.items():
         _check_name(name, value)
+    if given.get("checkpoint_dir") is not None:
+        _check_checkpoints(given)
     settings = {**(of_system or {}), **given}
     for name, (default, example) in _MADE.items():
         made = settings.get(name, default)
@@ -84,6 +88,30 @@ def _check_name(name: Any, value: Any) -> None:
     if first not in _FREE:
         raise ValueError(
             f"net_params has {name!r}, which the estimator sets itself; leave it out."
+        )
+
+
+def _check_checkpoints(given: Mapping[str, Any]) -> None:
+    """Refuse what a checkpoint could not bring back."""
+    folder = given["checkpoint_dir"]
+    if not isinstance(folder, str | os.PathLike):
+        raise ValueError(
+            f"net_params has checkpoint_dir={folder!r}; expected the path of a folder."
+        )
+    if Path(folder).exists() and not Path(folder).is_dir():
+        raise ValueError(
+            f"net_params has checkpoint_dir={str(folder)!r}, a file; give a folder."
+        )
+    iterator = given.get("iterator_train", BatchIterator)
+    if not (isinstance(iterator, type) and issubclass(iterator, BatchIterator)):
+        raise ValueError(
+            "checkpoint_dir in net_params needs the batches of sk_mer.batching."
+            "BatchIterator; leave iterator_train out of net_params."
+        )
+    if "accelerator" in given:
+        raise ValueError(
+            "net_params has both checkpoint_dir and accelerator, of which each process "
+            "would write its own state; leave one of them out."
         )
 
 

@@ -25,6 +25,7 @@ from ..metrics import weighted_accuracies
 from ..targets import known_cells, to_indicators
 from .answers import Answers
 from .build import RANK, NetSettings, make_net, prediction_net, trim_net
+from .checkpoints import EpochCheckpoint, training_key
 from .devices import device_name
 from .losses import ClassLoss, GivenLoss, MultiLabelLoss, SquaredLoss
 from .net import SAMPLE_WEIGHT, GradientClipping
@@ -215,8 +216,13 @@ def has_bf16(device: Any) -> bool:
     return bool(avx512() or amx())
 
 
-def check_accelerator(net_params: Mapping[str, Any] | None, random_state: Any) -> None:
-    """Refuse processes that would each go their own way."""
+def check_draws(net_params: Mapping[str, Any] | None, random_state: Any) -> None:
+    """Refuse random draws where processes, or a later call, must draw the same."""
+    if (net_params or {}).get("checkpoint_dir") is not None and random_state is None:
+        raise ValueError(
+            "random_state=None was given beside checkpoint_dir in net_params, so that no "
+            "training could be known again; give a number."
+        )
     accelerator = (net_params or {}).get("accelerator")
     n_processes = getattr(accelerator, "num_processes", 1)
     if n_processes > 1 and random_state is None:
@@ -304,6 +310,10 @@ def train_net(
         callbacks=callbacks,
     )
     net._answers = _answers(module, train, score, numbers=numbers)
+    folder = (estimator.net_params or {}).get("checkpoint_dir")
+    if folder is not None:  # behind all others, so that it keeps what they did
+        key = training_key(estimator, module, criterion, seed, train, valid)
+        net.callbacks = [*net.callbacks, ("checkpoint", EpochCheckpoint(folder, key))]
     net.fit(train)
     net._answers = None
     if _was_interrupted(net, estimator):

@@ -26,8 +26,8 @@ from sk_mer.engine.net_params import check_net_params
 from sk_mer.engine.training import (
     EpochProgress,
     ValidationWeightedAccuracy,
-    check_accelerator,
     check_device,
+    check_draws,
     check_precision,
     forked_seed,
     has_bf16,
@@ -297,12 +297,12 @@ class TestNetParams:
             return {"accelerator": SimpleNamespace(num_processes=n_processes)}
 
         with pytest.raises(ValueError, match=r"random_state=None .* in 2 processes"):
-            check_accelerator(among(2), None)
-        check_accelerator(among(2), 0)
-        check_accelerator(among(1), None)
-        check_accelerator({"accelerator": object()}, None)
-        check_accelerator({}, None)
-        check_accelerator(None, None)
+            check_draws(among(2), None)
+        check_draws(among(2), 0)
+        check_draws(among(1), None)
+        check_draws({"accelerator": object()}, None)
+        check_draws({}, None)
+        check_draws(None, None)
 
 
 # Whole trainings of a module with one weight a label.
