@@ -66,6 +66,15 @@ class FittedNet(MultimodalPredictor):
         """The system's own settings of skorch's net, below the user's ``net_params``."""
         return {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle keeps: an accelerator is of the process that trained, not of it."""
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
+        given = state.get("net_params") or {}
+        if "net_" in state and "accelerator" in given:
+            kept = {name: value for name, value in given.items() if name != "accelerator"}
+            state = {**state, "net_params": kept}
+        return state
+
     def _dataset(
         self,
         X: MultimodalArray,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from skorch.hf import AccelerateMixin
 from skorch.utils import noop, to_device
 from torch import nn
@@ -21,9 +24,9 @@ __all__ = ["AcceleratedNet"]
 class AcceleratedNet(AccelerateMixin, MultimodalNet):  # type: ignore[misc]
     """A net whose steps are shared out over processes.
 
-    Each process takes batches of its own, so that a step is one of ``batch_size`` times
-    the number of processes. Every process validates on all validation rows: they must
-    agree on when to stop.
+    Each process takes ``batch_size`` utterances of a batch, so that a step is one of
+    ``batch_size`` times the number of processes. Every process validates on all
+    validation rows: they must agree on when to stop.
 
     Parameters
     ----------
@@ -89,10 +92,10 @@ class AcceleratedNet(AccelerateMixin, MultimodalNet):  # type: ignore[misc]
         iterator = MultimodalNet.get_iterator(self, dataset, training)
         if not training:
             return iterator
-        if isinstance(iterator, BatchIterator):
-            batches = _RowBatches(iterator)
-            iterator = DataLoader(dataset, batch_sampler=batches, collate_fn=as_it_is)
-        return self.accelerator.prepare(iterator)
+        if not isinstance(iterator, BatchIterator):
+            return self.accelerator.prepare(iterator)
+        share = _Share(iterator, self.accelerator)
+        return DataLoader(dataset, batch_sampler=share, collate_fn=as_it_is)
 
     def train_step(self, batch: Any, **fit_params: Any) -> Any:
         """One step; the loss that is recorded is that of all processes."""
@@ -105,17 +108,36 @@ class AcceleratedNet(AccelerateMixin, MultimodalNet):  # type: ignore[misc]
         return MultimodalNet.evaluation_step(self, batch, training)
 
 
-class _RowBatches:
-    """A BatchIterator as the batch sampler of a torch DataLoader."""
+class _Share:
+    """A process's share of the batches of a BatchIterator, for a torch DataLoader.
+
+    The processes together make the batches that one would make with a `batch_size` of
+    all. Groups stay whole, so that there each process takes batches of its own. All make
+    as many steps, or they would wait for each other for ever: some rows of a batch, or
+    some batches of groups, are then read twice.
+    """
 
     drop_last = False
 
-    def __init__(self, iterator: BatchIterator) -> None:
+    def __init__(self, iterator: BatchIterator, accelerator: Any) -> None:
         self.iterator = iterator
         self.batch_size = iterator.batch_size
+        self.first, self.step = accelerator.process_index, accelerator.num_processes
+        self.whole = iterator.dataset.groups is not None
+        if not self.whole:
+            iterator.batch_size *= self.step
 
     def __len__(self) -> int:
-        return len(self.iterator)
+        n_batches = len(self.iterator)
+        return math.ceil(n_batches / self.step) if self.whole else n_batches
 
     def __iter__(self) -> Iterator[list[int]]:
-        return (rows.tolist() for rows in self.iterator.rows())
+        batches = self.iterator.rows()
+        if self.whole:
+            own = range(self.first, len(self) * self.step, self.step)
+            return (batches[i % len(batches)].tolist() for i in own)
+        return (self._rows(batch).tolist() for batch in batches)
+
+    def _rows(self, batch: NDArray[np.intp]) -> NDArray[np.intp]:
+        whole = np.resize(batch, math.ceil(len(batch) / self.step) * self.step)
+        return whole[self.first :: self.step]

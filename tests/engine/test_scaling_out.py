@@ -1,8 +1,14 @@
 """Larger jobs on existing engines: joblib's workers, dask, Accelerate."""
 
+import json
+import os
+import pickle
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 import warnings
 
 import joblib
@@ -13,6 +19,7 @@ from joblib.externals.loky import get_reusable_executor
 from sklearn.model_selection import GridSearchCV
 
 from sk_mer import MTEClassifier, MultimodalArray
+from sk_mer.datasets import make_multimodal_emotions
 from sk_mer.engine.threads import cores_for_micro_batches, n_cores
 from sk_mer.feature_extraction import ActionUnitSequences
 
@@ -47,21 +54,42 @@ def test_same_scores_in_workers(emotions, mte, y):
 
 
 def test_dask_gets_the_data_once(emotions, mte, y, monkeypatch):
+    """Twelve candidates, and a worker that is killed in the middle."""
     distributed = pytest.importorskip("distributed", reason="needs the dask extra")
     sent = []
     plain = MultimodalArray.__reduce_ex__
     monkeypatch.setattr(
         MultimodalArray, "__reduce_ex__", lambda X, p: sent.append(len(X)) or plain(X, p)
     )
-    mte.set_params(label_vectors=None)
-    expected = search(mte).fit(emotions.X, y).cv_results_["mean_test_score"]
+    mte.set_params(label_vectors=None, max_epochs=2)
+    grid = {"lr": np.geomspace(0.001, 0.02, 12)}
+    expected = GridSearchCV(mte, grid, scoring="neg_log_loss", cv=2).fit(emotions.X, y)
     cluster = distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None
     )
-    with cluster, distributed.Client(cluster), joblib.parallel_config("dask"):
-        found = search(mte).fit(emotions.X, y).cv_results_["mean_test_score"]
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
-    assert 1 <= len(sent) <= 2  # six tasks
+    with cluster, distributed.Client(cluster) as client:
+        pids = client.run(os.getpid)
+        killer = threading.Thread(target=kill_when_busy, args=(client, pids))
+        killer.start()
+        with joblib.parallel_config("dask"):
+            found = GridSearchCV(mte, grid, scoring="neg_log_loss", cv=2).fit(emotions.X, y)
+        killer.join()
+        left = set(client.run(os.getpid).values())
+    assert len(left & set(pids.values())) == 1  # one was replaced
+    for key in ("mean_test_score", "rank_test_score"):
+        np.testing.assert_allclose(
+            found.cv_results_[key], expected.cv_results_[key], rtol=1e-5
+        )
+    assert 1 <= len(sent) <= 2  # 24 tasks
+
+
+def kill_when_busy(client, pids):
+    """Kill a worker as soon as results of others are there."""
+    while len(client.processing()) == 0 or not any(client.processing().values()):
+        time.sleep(0.01)
+    while sum(map(len, client.has_what().values())) < 6:
+        time.sleep(0.01)
+    os.kill(min(pids.values()), signal.SIGKILL)
 
 
 LAUNCHED = """
@@ -77,7 +105,7 @@ LAUNCHED = """
     model = MTEClassifier(
         label_vectors=data.label_vectors, hidden_sizes=(16, 12, 8), lr=0.01, batch_size=16,
         max_epochs=6, random_state=0, net_params={"accelerator": accelerator},
-    ).fit(data.X, data.y[data.seen])
+    ).fit(data.X[:237], data.y[data.seen][:237])  # no batch of two equal shares
     state = model.net_.module_.state_dict()
     flat = torch.cat([w.double().ravel() for w in state.values()])
     both = accelerator.gather(flat[None])
@@ -93,19 +121,58 @@ LAUNCHED = """
 
 def test_two_processes_of_accelerate(emotions, tmp_path):
     pytest.importorskip("accelerate", reason="needs the accelerate extra")
-    script, path = tmp_path / "script.py", tmp_path / "model"
-    script.write_text(textwrap.dedent(LAUNCHED))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc_per_node=2", str(script), str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    n_epochs, first, last = done.stdout.split()[-3:]
+    path = tmp_path / "model"
+    n_epochs, first, last = launched(tmp_path, LAUNCHED, str(path)).split()[-3:]
     assert int(n_epochs) == 6
     assert float(last) < 0.9 * float(first)
     model = MTEClassifier.load(path)
     truth = emotions.y[emotions.seen].to_numpy()
     proba = model.predict_proba(emotions.X)
     assert proba[truth == 1].mean() > proba[truth == 0].mean() + 0.1
+
+
+STEPS = {"hidden_sizes": (16, 6, 6), "num_layers": 1, "lr": 0.01, "max_epochs": 7}
+STEPS |= {"patience": None, "validation_fraction": None, "dropout": 0.0, "random_state": 0}
+SHARED_OUT = """
+    import json, sys
+    import numpy as np, torch
+    from accelerate import Accelerator
+    from sk_mer import MTEClassifier
+    from sk_mer.datasets import make_multimodal_emotions
+    torch.set_num_threads(1)
+    data = make_multimodal_emotions(96, noise=0.5, random_state=0)
+    accelerator = Accelerator(cpu=True)
+    model = MTEClassifier(
+        label_vectors=data.label_vectors, batch_size=16, **json.loads(sys.argv[1]),
+        net_params={"accelerator": accelerator},
+    ).fit(data.X, data.y[data.seen])
+    if accelerator.is_main_process:
+        print(json.dumps([epoch["train_loss"] for epoch in model.history_]))
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
+"""
+
+
+def launched(tmp_path, script, *arguments):
+    """What two processes print."""
+    path = tmp_path / "script.py"
+    path.write_text(textwrap.dedent(script))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc_per_node=2", str(path), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_two_processes_make_the_steps_of_twice_the_batch(tmp_path):
+    """21 steps: seven epochs of three."""
+    pytest.importorskip("accelerate", reason="needs the accelerate extra")
+    data = make_multimodal_emotions(96, noise=0.5, random_state=0)
+    alone = MTEClassifier(label_vectors=data.label_vectors, batch_size=32, **STEPS)
+    alone.fit(data.X, data.y[data.seen])
+    losses = json.loads(launched(tmp_path, SHARED_OUT, json.dumps(STEPS)))
+    expected = [epoch["train_loss"] for epoch in alone.history_]
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
 
 
 def test_one_process_of_accelerate_trains_as_without(emotions, mte):
@@ -116,6 +183,28 @@ def test_one_process_of_accelerate_trains_as_without(emotions, mte):
     found = mte.fit(emotions.X, y).predict_proba(emotions.X)
     np.testing.assert_allclose(found, plain, rtol=1e-4, atol=1e-6)
     assert not hasattr(mte.net_, "accelerator")
+
+
+WITHOUT = """
+    import pickle, sys
+    sys.modules["accelerate"] = None
+    model = pickle.load(open(sys.argv[1], "rb"))
+    print(type(model).__name__, model.net_params, *model.modality_weights_)
+"""
+
+
+def test_a_pickle_opens_without_accelerate(emotions, mte, tmp_path):
+    accelerate = pytest.importorskip("accelerate", reason="needs the accelerate extra")
+    rate = {"optimizer__weight_decay": 0.1}
+    accelerator = accelerate.Accelerator(cpu=True)
+    mte.set_params(net_params={"accelerator": accelerator, **rate}, max_epochs=1)
+    mte.fit(emotions.X, emotions.y[emotions.seen])
+    (tmp_path / "model").write_bytes(pickle.dumps(mte))
+    assert mte.net_params["accelerator"] is accelerator
+    command = [sys.executable, "-c", textwrap.dedent(WITHOUT), str(tmp_path / "model")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.strip() == f"MTEClassifier {rate} text audio vision"
 
 
 def test_accelerate_missing_is_one_sentence(emotions, mte, monkeypatch):
