@@ -27,7 +27,8 @@ from ..multimodal.array import MultimodalArray
 from ..serving.onnx_graph import OnnxGraph
 from ..validation import resolve_hidden_sizes
 from .layers.head import full_precision, score_labels
-from .layers.recurrent import LSTM_CONSTRAINTS, LastStepBiLSTM, lstm_settings
+from .layers.recurrent import LSTM_CONSTRAINTS, lstm_settings
+from .layers.utterance import utterance_encoder
 
 __all__ = ["MTEClassifier", "MTEModule"]
 
@@ -48,8 +49,10 @@ class MTEModule(nn.Module):
         One row an emotion.
     learn_vectors : bool, default=False
         Whether the rows are trained, for labels that are not words.
+    n_steps : mapping of str to int, optional
+        Steps of the longest utterance by modality.
     **encoder
-        Further arguments of :class:`~sk_mer.models.layers.recurrent.LastStepBiLSTM`.
+        Further arguments of :func:`~sk_mer.models.layers.utterance.utterance_encoder`.
     """
 
     rows_are_independent = True
@@ -60,12 +63,15 @@ class MTEModule(nn.Module):
         hidden_sizes: Mapping[str, int],
         label_vectors: Tensor,
         learn_vectors: bool = False,
+        n_steps: Mapping[str, int] | None = None,
         **encoder: Any,
     ) -> None:
         super().__init__()
         self.names = tuple(n_features)
         self.encoders = nn.ModuleList(
-            LastStepBiLSTM(size, hidden_sizes[name], sum_directions=True, **encoder)
+            utterance_encoder(
+                size, hidden_sizes[name], (n_steps or {}).get(name), **encoder
+            )
             for name, size in n_features.items()
         )
         dimensions = label_vectors.shape[1]
@@ -194,16 +200,24 @@ class MTEClassifier(BaseMultimodalClassifier):
         Encoder size of each modality, by name or in the order text, audio, vision;
         100 for others. That of text always follows the label vectors, if there are
         any.
+    encoder : {"lstm", "statistics"}, default="lstm"
+        What reads each modality: an LSTM, or layers with a tanh of the mean and the
+        standard deviation over the steps, which know no order.
+    pooling : {"last", "mean", "attention"}, default="last"
+        Which state of an LSTM stands for the utterance: the last, the mean, or a mean
+        with learned weights. Statistics need none.
     num_layers : int, default=2
-        Layers of each LSTM.
+        Layers of each encoder.
     bidirectional : bool, default=True
         Whether each LSTM reads both ways; the directions are summed.
     dropout : float, default=0.15
-        Dropout between layers.
+        Dropout between layers, and of the statistics.
     fusion_at_predict : {"learned", "uniform"}, default="learned"
         Weights of the modalities that an utterance has: those learned, or equal ones,
         as in the paper's experiments with missing modalities. Training itself always
         uses the learned ones; validation and reports use what is asked for here.
+    weight_decay : float, default=0
+        Decay of all weights, as torch's optimizers take it.
     {shared_parameters}
 
     Attributes
@@ -247,6 +261,9 @@ class MTEClassifier(BaseMultimodalClassifier):
         "hidden_sizes": [Interval(Integral, 1, None, closed="left"), "array-like", Mapping],
         "modality_dropout": [Interval(Real, 0, 1, closed="left"), Mapping],
         "fusion_at_predict": [StrOptions({"learned", "uniform"})],
+        "encoder": [StrOptions({"lstm", "statistics"})],
+        "pooling": [StrOptions({"last", "mean", "attention"})],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
     }
     _uses_label_vectors = True
     _exports_onnx = True
@@ -263,11 +280,14 @@ class MTEClassifier(BaseMultimodalClassifier):
         label_vectors: Any = None,
         modalities: Any = None,
         hidden_sizes: Any = (300, 200, 100),
+        encoder: str = "lstm",
+        pooling: str = "last",
         num_layers: int = 2,
         bidirectional: bool = True,
         dropout: float = 0.15,
         padding: str = "mask",
         fusion_at_predict: str = "learned",
+        weight_decay: float = 0.0,
         threshold: Any = 0.5,
         pos_weight: Any = "balanced",
         class_weight: Any = "balanced",
@@ -294,11 +314,14 @@ class MTEClassifier(BaseMultimodalClassifier):
         self.label_vectors = label_vectors
         self.modalities = modalities
         self.hidden_sizes = hidden_sizes
+        self.encoder = encoder
+        self.pooling = pooling
         self.num_layers = num_layers
         self.bidirectional = bidirectional
         self.dropout = dropout
         self.padding = padding
         self.fusion_at_predict = fusion_at_predict
+        self.weight_decay = weight_decay
         self.threshold = threshold
         self.pos_weight = pos_weight
         self.class_weight = class_weight
@@ -331,8 +354,16 @@ class MTEClassifier(BaseMultimodalClassifier):
             vectors = torch.from_numpy(spec.vectors)
             sizes[_WORD_SPACE] = vectors.shape[1]
         learned = spec.vectors is None
-        settings = lstm_settings(self)
-        return MTEModule(spec.n_features, sizes, vectors, learn_vectors=learned, **settings)
+        return MTEModule(
+            *(spec.n_features, sizes, vectors, learned, spec.n_steps),
+            encoder=self.encoder,
+            pooling=self.pooling,
+            **lstm_settings(self),
+        )
+
+    def _net_settings(self) -> Mapping[str, Any]:
+        decay = self.weight_decay
+        return {"optimizer__weight_decay": decay} if decay else {}
 
     def _rows_of_new(
         self, recipes: Mapping[Any, Any], rng: np.random.RandomState

@@ -165,14 +165,7 @@ class LastStepBiLSTM(nn.Module):
     def _read(self, steps: Tensor, lengths: Tensor, weights: Weights) -> Tensor:
         """The state of a few rows, time first, layer by layer."""
         last = (lengths - 1) * len(lengths) + torch.arange(len(lengths))
-        backwards = _backwards(lengths, len(steps))
-        for layer in range(self.lstm.num_layers - 1):
-            outputs = [_run_layer(steps, weights, f"_l{layer}")]
-            if self.lstm.bidirectional:
-                turned = _reorder(steps, backwards)
-                turned = _run_layer(turned, weights, f"_l{layer}_reverse")
-                outputs.append(_reorder(turned, backwards))
-            steps = dropout(torch.cat(outputs, dim=2), self.lstm.dropout, self.training)
+        steps = self._below_the_top(steps, lengths, weights)
         top = f"_l{self.lstm.num_layers - 1}"
         states = [_run_layer(steps, weights, top).flatten(0, 1).index_select(0, last)]
         if self.lstm.bidirectional:
@@ -180,10 +173,29 @@ class LastStepBiLSTM(nn.Module):
             states.append(_one_step(read, weights, top + "_reverse"))
         return self._merge(*states)
 
+    def _below_the_top(self, steps: Tensor, lengths: Tensor, weights: Weights) -> Tensor:
+        """What the top layer reads, time first."""
+        for layer in range(self.lstm.num_layers - 1):
+            outputs = self._directions(steps, lengths, weights, layer)
+            steps = dropout(torch.cat(outputs, dim=2), self.lstm.dropout, self.training)
+        return steps
+
+    def _directions(
+        self, steps: Tensor, lengths: Tensor, weights: Weights, layer: int
+    ) -> list[Tensor]:
+        """States of a layer at every step, of each direction, time first."""
+        outputs = [_run_layer(steps, weights, f"_l{layer}")]
+        if self.lstm.bidirectional:
+            backwards = _backwards(lengths, len(steps))
+            turned = _reorder(steps, backwards)
+            turned = _run_layer(turned, weights, f"_l{layer}_reverse")
+            outputs.append(_reorder(turned, backwards))
+        return outputs
+
     def _merge(self, *directions: Tensor) -> Tensor:
         if self.sum_directions:
             return directions[0] + directions[1]
-        return torch.cat(directions, dim=1)
+        return torch.cat(directions, dim=-1)
 
 
 def _chunks(steps: Tensor, lengths: Tensor) -> list[tuple[Tensor, Tensor]]:

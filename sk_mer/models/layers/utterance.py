@@ -1,0 +1,176 @@
+"""From the steps of a modality to one state, in the ways that MTE offers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from .autoencoder import summaries
+from .head import dropout
+from .pooling import AttentionPooling
+from .recurrent import LastStepBiLSTM, Weights
+from .videos import mean_steps
+
+__all__ = ["PooledBiLSTM", "StatisticsEncoder", "utterance_encoder"]
+
+
+class PooledBiLSTM(LastStepBiLSTM):
+    """An LSTM whose states at all valid steps are summed up, not the last one read.
+
+    Parameters
+    ----------
+    n_features, hidden_size : int
+        Sizes of the input and of each direction.
+    pooling : {"mean", "attention"}, default="mean"
+        The mean of the states, or a weighted one, with weights that are learned.
+    **settings
+        Further arguments of :class:`~sk_mer.models.layers.recurrent.LastStepBiLSTM`.
+
+    Notes
+    -----
+    Both directions of the top layer are computed at every step, so that this costs up to
+    half as much again as the last step alone.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mer.models.layers.utterance import PooledBiLSTM
+    >>> encoder = PooledBiLSTM(4, 3, pooling="attention", num_layers=2)
+    >>> encoder(torch.ones(2, 5, 4), torch.tensor([5, 2])).shape
+    torch.Size([2, 6])
+    """
+
+    def __init__(
+        self, n_features: int, hidden_size: int, pooling: str = "mean", **settings: Any
+    ) -> None:
+        super().__init__(n_features, hidden_size, **settings)
+        attends = pooling == "attention"
+        self.attention = AttentionPooling(self.out_features) if attends else None
+
+    def _packed(self, steps: Tensor, lengths: Tensor) -> Tensor:
+        packed = pack_padded_sequence(
+            steps, lengths.cpu(), batch_first=True, enforce_sorted=False
+        )
+        out, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
+        both = out.chunk(2 if self.lstm.bidirectional else 1, dim=2)
+        return self._pooled(both, lengths).to(out.dtype)
+
+    def _read(self, steps: Tensor, lengths: Tensor, weights: Weights) -> Tensor:
+        """The pooled states of a few rows, time first, layer by layer."""
+        steps = self._below_the_top(steps, lengths, weights)
+        top = self._directions(steps, lengths, weights, self.lstm.num_layers - 1)
+        return self._pooled([states.transpose(0, 1) for states in top], lengths)
+
+    def _pooled(self, directions: Sequence[Tensor], lengths: Tensor) -> Tensor:
+        states = self._merge(*directions)
+        states = states.to(torch.promote_types(states.dtype, torch.float32))
+        if self.attention is None:
+            return mean_steps(states, lengths)
+        pooled: Tensor = self.attention(states, lengths)
+        return pooled
+
+
+class StatisticsEncoder(nn.Module):
+    """Layers with a tanh each, of the mean and the deviation over the valid steps.
+
+    Parameters
+    ----------
+    n_features : int
+        Size of a step.
+    hidden_size : int
+        Size of every layer, and of the output.
+    num_layers : int, default=1
+        Layers.
+    dropout : float, default=0.0
+        Of the statistics, and between the layers.
+    with_std : bool, default=True
+        Whether the deviation is read too; of a single step there is none.
+    masked : bool, default=True
+        Whether padded steps are left out.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mer.models.layers.utterance import StatisticsEncoder
+    >>> StatisticsEncoder(4, 3)(torch.ones(2, 5, 4), torch.tensor([5, 2])).shape
+    torch.Size([2, 3])
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        with_std: bool = True,
+        masked: bool = True,
+    ) -> None:
+        super().__init__()
+        self.dropout, self.masked = dropout, masked
+        self.n_statistics = 2 if with_std else 1
+        sizes = [self.n_statistics * n_features, *[hidden_size] * (num_layers - 1)]
+        self.layers = nn.ModuleList(nn.Linear(size, hidden_size) for size in sizes)
+        self.out_features = hidden_size
+
+    def forward(self, steps: Tensor, lengths: Tensor) -> Tensor:
+        """Read ``(n, n_steps, n_features)`` into ``(n, out_features)``.
+
+        Parameters
+        ----------
+        steps : Tensor of shape (n, n_steps, n_features)
+            Right-padded input.
+        lengths : Tensor of shape (n,)
+            Valid steps; an utterance without any gives zeros.
+
+        Returns
+        -------
+        Tensor of shape (n, out_features)
+        """
+        here = (lengths > 0).unsqueeze(1)
+        if not self.masked:
+            lengths = torch.full_like(lengths, steps.shape[1])
+        state = summaries(steps, lengths, self.n_statistics).flatten(1)
+        for layer in self.layers:
+            state = layer(dropout(state, self.dropout, self.training)).tanh()
+        return state * here
+
+
+def utterance_encoder(
+    n_features: int,
+    hidden_size: int,
+    n_steps: int | None = None,
+    encoder: str = "lstm",
+    pooling: str = "last",
+    **settings: Any,
+) -> nn.Module:
+    """The encoder of one modality, whose directions are summed.
+
+    Parameters
+    ----------
+    n_features, hidden_size : int
+        Sizes of a step and of the state.
+    n_steps : int or None, default=None
+        Steps of the longest utterance, where they are known.
+    encoder : {"lstm", "statistics"}, default="lstm"
+        A :class:`~sk_mer.models.layers.recurrent.LastStepBiLSTM` or
+        :class:`PooledBiLSTM`, or a :class:`StatisticsEncoder`.
+    pooling : {"last", "mean", "attention"}, default="last"
+        Which state of an LSTM is read.
+    **settings
+        ``num_layers``, ``dropout``, ``masked``, and of an LSTM ``bidirectional``.
+
+    Returns
+    -------
+    Module
+    """
+    if encoder == "statistics":
+        settings.pop("bidirectional", None)
+        return StatisticsEncoder(n_features, hidden_size, with_std=n_steps != 1, **settings)
+    settings["sum_directions"] = True
+    if pooling == "last":
+        return LastStepBiLSTM(n_features, hidden_size, **settings)
+    return PooledBiLSTM(n_features, hidden_size, pooling, **settings)
