@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .multimodal import MultimodalArray
     from .own_module import ModuleClassifier
     from .pseudo_labels import PseudoLabelClassifier
+    from .published import published_results
     from .recommend import recommended
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "__version__",
     "load",
     "load_label_vectors",
+    "published_results",
     "recommended",
     "save",
     "show_versions",
@@ -98,6 +100,7 @@ _HOMES = {
     "TAILORClassifier": "models",
     "load": "loading",
     "load_label_vectors": "labels",
+    "published_results": "published",
     "recommended": "recommend",
     "save": "loading",
     "show_versions": "_show_versions",
