@@ -266,8 +266,9 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
         Parameters
         ----------
         labels : sequence or mapping
-            Names of emotions; a list of words stands for their average. A mapping
-            gives a name the word, words or vector that it stands for.
+            Names of emotions; a list of words stands for their mean direction. A mapping
+            gives a name the word, words or vector that it stands for. Words that the
+            source lacks are left out of a list, with a warning.
 
         Returns
         -------

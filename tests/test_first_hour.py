@@ -262,6 +262,8 @@ ASKED = {
     "no label": Row(lambda: model().predict_proba(X, []), "No labels were given; expected at least one"),
     "a word that is none": Row(lambda: model().predict_proba(X, ["hapy"]), r"No vector for 'hapy' \(near: happy.*; say which words .* set_labels\(\{'hapy': 'happy'\}\)",
         code=r"set_labels\((.+)\)", then=lambda labels: model().predict_proba(X, labels)),
+    "words that are none": Row(lambda: model().predict_proba(X, {"joy": ["hapy", "zyx"]}), r"No vector for 'hapy' \(near: happy.*, 'zyx'; say which words .* set_labels\(\{'joy': 'happy'\}\)",
+        code=r"set_labels\((.+)\)", then=lambda labels: model().predict_proba(X, labels)),
     "a label without words": Row(lambda: model().predict_proba(X, {"joy": []}), "Label 'joy' stands for something of shape .0,.; expected a word"),
     "a label of zeros": Row(lambda: model().predict_proba(X, {"joy": np.zeros(6)}), "vector of label 'joy' is 0 throughout"),
     "a label of another size": Row(lambda: model().predict_proba(X, {"joy": np.ones(5)}), "have 5 values, but those of fit 6"),

@@ -11,10 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._display import WordVectors
+from .several_words import (
+    LabelVectors,
+    mean_direction,
+    only_present,
+    unfolded,
+    warn_of_left_out,
+    with_forms,
+)
 from .suggestions import best_words, look_up, near_words
 
 __all__ = ["LabelSpace", "load_label_vectors"]
+
+_LOAD = "load_label_vectors(source, {})"
 
 
 class MissingWordsError(ValueError):
@@ -68,8 +77,9 @@ def _spelled(
     """A recipe in words that the source has, with dots where none is near."""
     words: list[Any] = []
     for word in recipe:
-        words += (best.get(word) or ["..."]) if word in missing else [word]
-    return words[0] if len(words) == 1 and words != ["..."] else unique(words)
+        words += best.get(word, []) if word in missing else [word]
+    words = unique(words) or ["..."]
+    return words[0] if len(words) == 1 and words != ["..."] else words
 
 
 @contextmanager
@@ -125,8 +135,8 @@ class LabelSpace:
 
 
 def load_label_vectors(
-    source: Any, words: Sequence[Any] | Mapping[Any, Any]
-) -> dict[Any, NDArray[np.float32]]:
+    source: Any, words: Sequence[Any] | Mapping[Any, Any], *, forms: bool = False
+) -> LabelVectors:
     """Vectors of emotion words, from any of the forms that users hold.
 
     From a text file only the words asked for are kept, so that six words cost
@@ -145,22 +155,37 @@ def load_label_vectors(
         Labels. A label is looked up as a word; a list or tuple of words is averaged
         and named by joining them with ``+``. A mapping gives each label the word, the
         words or the vector that it stands for.
+    forms : bool, default=False
+        Whether a single word that is in :data:`~sk_mer.labels.EMOTION_WORDS` stands for
+        all the words listed there; others stand for themselves. A model that is given
+        the result as ``label_vectors`` then looks up further labels in the same way.
 
     Returns
     -------
     dict of label to ndarray of shape (n_dimensions,)
-        float32, in the order of `words`.
+        float32, in the order of `words`. Its attribute ``left_out`` names, by label, the
+        words that the source lacks where it has others of the label.
+
+    Warns
+    -----
+    UserWarning
+        If the source lacks some words of a list in `words`.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If words are missing (all are named, with near candidates), labels repeat,
-        there are none, or vectors have different or non-finite values; if a file is
-        damaged, no vector file or none that can be read in little memory.
+        If all words of a label are missing (they are named, with near candidates),
+        labels repeat, there are none, or vectors have different or non-finite values;
+        if a file is damaged, no vector file or none that can be read in little memory.
     TypeError
         If `source` is none of the above.
+
+    Notes
+    -----
+    The vector of several words is the mean of their directions (vectors of length 1), as
+    long as the vectors of these words are on average.
 
     Examples
     --------
@@ -171,29 +196,35 @@ def load_label_vectors(
     [0.0, 2.0]
     """
     recipes = label_recipes(words)
-    with told_with("load_label_vectors(source, {})", recipes, whole=True):
-        return WordVectors(vectors_of(source, recipes))
+    call = "load_label_vectors(source, {}, forms=True)" if forms else _LOAD
+    with told_with(call, recipes, whole=True):
+        if not forms or is_table(source):
+            return vectors_of(source, recipes)
+        found = vectors_of(source, with_forms(recipes))
+    return LabelVectors(found, found.left_out, source)
 
 
-def vectors_of(source: Any, recipes: Mapping[Any, Any]) -> dict[Any, NDArray[np.float32]]:
+def vectors_of(source: Any, recipes: Mapping[Any, Any]) -> LabelVectors:
     """:func:`load_label_vectors` for labels whose recipes are already known."""
     if is_table(source):
         rows = _rows_of_array(source, list(recipes))
-        return {name: _checked_vector(name, row) for name, row in rows.items()}
+        return LabelVectors({n: _checked_vector(n, row) for n, row in rows.items()})
+    source, recipes = unfolded(source, recipes)
     wanted = unique(
         word for recipe in recipes.values() if _is_words(recipe) for word in recipe
     )
     found = look_up(source, wanted) if wanted else {}
-    missing = [word for word in wanted if word not in found]
+    present, left_out, missing = only_present(recipes, found)
     if missing:
         raise MissingWordsError(source, missing)
+    warn_of_left_out(recipes, left_out)
     with np.errstate(over="ignore", invalid="ignore"):  # found by the check
         vectors = {
             name: _checked_vector(
                 name,
-                _mean_vector([found[w] for w in recipe]) if _is_words(recipe) else recipe,
+                mean_direction([found[w] for w in recipe]) if _is_words(recipe) else recipe,
             )
-            for name, recipe in recipes.items()
+            for name, recipe in present.items()
         }
     sizes = {len(vector) for vector in vectors.values()}
     if len(sizes) > 1:
@@ -201,13 +232,7 @@ def vectors_of(source: Any, recipes: Mapping[Any, Any]) -> dict[Any, NDArray[np.
             f"Label vectors have different sizes {sorted(sizes)}; take all of them "
             "from one source."
         )
-    return vectors
-
-
-def _mean_vector(vectors: list[Any]) -> Any:
-    if len(vectors) == 1 or any(np.asarray(v).dtype.kind not in "iuf" for v in vectors):
-        return vectors[0]
-    return np.mean(vectors, axis=0)
+    return LabelVectors(vectors, left_out)
 
 
 def unseen_vectors(

@@ -188,7 +188,7 @@ def _likeness(word: str, other: str) -> float:
 
 def _neighbours(source: Any, seeds: Sequence[str]) -> list[str]:
     """Words whose vectors point where those of the seeds do; of files none."""
-    if isinstance(source, (str, os.PathLike)):
+    if isinstance(source, (str, os.PathLike)) or not seeds:
         return []
     words = list(_tokens(source))
     try:
