@@ -157,7 +157,8 @@ class MTEModule(nn.Module):
         ):
             linear = isinstance(to_space, nn.Linear)
             space = graph.linear(rows, to_space.weight, to_space.bias) if linear else rows
-            state = graph.last_state(encoder, sequences[name], lengths[name])
+            read: Any = encoder.onnx_state
+            state = read(graph, sequences[name], lengths[name])
             scores = graph.scores(state, space)
             if self.weights is not None and not self.uniform_fusion:
                 scores = graph.add("Mul", scores, graph.constant(self.weights[k]))

@@ -46,9 +46,10 @@ LABEL_ROWS, LOGITS, METADATA = "label_rows", "logits", "sk_mer"
 BACKWARD_STEP = "backward_step"
 OPERATORS = frozenset(
     (
-        *("Add", "Cast", "Concat", "Div", "Gather", "GatherND", "Greater", "Identity"),
-        *("LSTM", "MatMul", "Max", "Mul", "Reshape", "Shape", "Sigmoid", "Slice"),
-        *("Squeeze", "Sub", "Sum", "Tanh", "Transpose", "Unsqueeze"),
+        *("Add", "Cast", "Concat", "CumSum", "Div", "Exp", "Gather", "GatherND"),
+        *("Greater", "Identity", "LSTM", "MatMul", "Max", "Mul", "ReduceSum", "Reshape"),
+        *("Shape", "Sigmoid", "Slice", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh"),
+        *("Transpose", "Unsqueeze"),
     )
 )
 _VERSION = 3

@@ -35,6 +35,7 @@ _OPSET, _IR_VERSION = 17, 8
 # torch keeps the gates as input, forget, cell, output; ONNX as input, output, forget,
 # cell.
 _GATE_ORDER = (0, 3, 1, 2)
+_ONE = np.ones(1, np.float32)
 
 
 def export_onnx(estimator: Any, path: Path, scaler: Any = None) -> None:
@@ -160,27 +161,45 @@ class OnnxGraph:
             self.add("Cast", self.add("Greater", n, self.integers(0)), to=float32)
             for n in lengths
         ]
-        count = self.add(
-            "Max", self.add("Sum", *here), self.constant(np.ones(1, np.float32))
-        )
+        count = self.add("Max", self.add("Sum", *here), self.constant(_ONE))
         return self.add("Unsqueeze", count, self.integers(1))
+
+    def n_read(self, steps: str, lengths: str, masked: bool) -> str:
+        """``(n,)``: steps that are read of each utterance, at least 1."""
+        if masked:
+            return self.add("Max", lengths, self.integers(1))
+        window = self.add("Gather", self.add("Shape", steps), self.integers(1), axis=0)
+        return self.add("Add", self.add("Sub", lengths, lengths), window)
+
+    def mean_steps(self, steps: str, n_read: str, weights: str = "") -> str:
+        """The mean of the steps that are read, where `weights` is given a weighted one."""
+        float32 = self.onnx.TensorProto.FLOAT
+        axis = self.integers(1)
+        first = self.add(
+            "Slice", steps, self.integers(0), self.integers(1), self.integers(2)
+        )
+        ones = self.add("Add", self.add("Sub", first, first), self.constant(_ONE))
+        place = self.add("CumSum", ones, axis)
+        count = self.add("Unsqueeze", self.add("Cast", n_read, to=float32), axis)
+        beyond = self.add("Add", self.add("Unsqueeze", count, axis), self.constant(_ONE))
+        valid = self.add("Cast", self.add("Greater", beyond, place), to=float32)
+        if weights:
+            valid = self.add("Mul", valid, weights)
+            count = self.add("ReduceSum", valid, axis, keepdims=0)
+        total = self.add("ReduceSum", self.add("Mul", steps, valid), axis, keepdims=0)
+        return self.add("Div", total, count)
+
+    def where_present(self, state: str, lengths: str) -> str:
+        """The state, zeros for utterances without steps."""
+        here = self.add("Greater", lengths, self.integers(0))
+        mask = self.add("Cast", here, to=self.onnx.TensorProto.FLOAT)
+        return self.add("Mul", state, self.add("Unsqueeze", mask, self.integers(1)))
 
     def last_state(self, encoder: Any, steps: str, lengths: str) -> str:
         """``(n, out_features)``: what a LastStepBiLSTM reads; zeros without steps."""
         lstm = encoder.lstm
-        here = self.add("Greater", lengths, self.integers(0))
-        if encoder.masked:
-            n_steps = self.add("Max", lengths, self.integers(1))
-        else:
-            shape = self.add("Shape", steps)
-            window = self.add("Gather", shape, self.integers(1), axis=0)
-            n_steps = self.add("Add", self.add("Sub", lengths, lengths), window)
-        lengths32 = self.add("Cast", n_steps, to=self.onnx.TensorProto.INT32)
-        time_first = self.add("Transpose", steps, perm=[1, 0, 2])
-        for layer in range(lstm.num_layers - 1):
-            both = self._lstm(lstm, f"_l{layer}", time_first, lengths32)[0]
-            side_by_side = self.add("Transpose", both, perm=[0, 2, 1, 3])
-            time_first = self.add("Reshape", side_by_side, self.integers(0, 0, -1))
+        n_steps = self.n_read(steps, lengths, encoder.masked)
+        time_first, lengths32 = self._below_the_top(lstm, steps, n_steps)
         top = f"_l{lstm.num_layers - 1}"
         state = self._lstm(lstm, top, time_first, lengths32, top=True)[1]
         states = [self.add("Squeeze", state, self.integers(0))]
@@ -195,8 +214,24 @@ class OnnxGraph:
             if encoder.sum_directions
             else self.add("Concat", *states, axis=1)
         )
-        mask = self.add("Cast", here, to=self.onnx.TensorProto.FLOAT)
-        return self.add("Mul", merged, self.add("Unsqueeze", mask, self.integers(1)))
+        return self.where_present(merged, lengths)
+
+    def summed_states(self, lstm: Any, steps: str, n_steps: str) -> str:
+        """``(n, n_steps, hidden_size)``: an LSTM's states, directions summed."""
+        time_first, lengths32 = self._below_the_top(lstm, steps, n_steps)
+        both = self._lstm(lstm, f"_l{lstm.num_layers - 1}", time_first, lengths32)[0]
+        summed = self.add("ReduceSum", both, self.integers(1), keepdims=0)
+        return self.add("Transpose", summed, perm=[1, 0, 2])
+
+    def _below_the_top(self, lstm: Any, steps: str, n_steps: str) -> tuple[str, str]:
+        """What the top layer reads, time first, and lengths as the operator takes them."""
+        lengths32 = self.add("Cast", n_steps, to=self.onnx.TensorProto.INT32)
+        time_first = self.add("Transpose", steps, perm=[1, 0, 2])
+        for layer in range(lstm.num_layers - 1):
+            both = self._lstm(lstm, f"_l{layer}", time_first, lengths32)[0]
+            side_by_side = self.add("Transpose", both, perm=[0, 2, 1, 3])
+            time_first = self.add("Reshape", side_by_side, self.integers(0, 0, -1))
+        return time_first, lengths32
 
     def _lstm(
         self, lstm: Any, suffix: str, steps: str, lengths: str, top: bool = False

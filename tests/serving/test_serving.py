@@ -8,16 +8,18 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
 
 from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier
 from sk_mer._optional import import_optional
+from sk_mer.preprocessing import MultimodalScaler
 
 from ..conftest import SMALL, encoder_size, tiny_fit
 
 onnx = pytest.importorskip("onnx", reason="needs the onnxruntime extra")
 pytest.importorskip("onnxruntime", reason="needs the onnxruntime extra")
 
-from sk_mer.serving import OnnxEmotionPredictor  # noqa: E402
+from sk_mer.serving import OnnxEmotionPredictor, export_onnx  # noqa: E402
 
 
 @pytest.fixture
@@ -49,6 +51,30 @@ def test_answers_like_the_model(emotions, tmp_path, num_layers, bidirectional, p
     predictor = OnnxEmotionPredictor(tmp_path / "model.onnx")
     same(predictor, model, emotions.X)
     same(predictor, model, emotions.X[:1])
+
+
+@pytest.mark.parametrize(
+    ("encoder", "pooling"),
+    [("lstm", "mean"), ("lstm", "attention"), ("statistics", "last")],
+)
+@pytest.mark.parametrize("padding", ["mask", "none"])
+def test_other_encoders(emotions, tmp_path, encoder, pooling, padding):
+    model = MTEClassifier(
+        label_vectors=emotions.label_vectors,
+        hidden_sizes=(16, 12, 8),
+        encoder=encoder,
+        pooling=pooling,
+        padding=padding,
+        bidirectional=padding == "mask",
+        **{**SMALL, "num_layers": 2, "max_epochs": 2},
+    )
+    if padding == "mask":  # scaled padding is not 0
+        model = make_pipeline(MultimodalScaler(), model)
+    model.fit(emotions.X, emotions.y[emotions.seen])
+    export_onnx(model, tmp_path / "model.onnx")
+    predictor = OnnxEmotionPredictor(tmp_path / "model.onnx")
+    same(predictor, model, emotions.X)
+    same(predictor, model, emotions.X.select("audio")[:3])
 
 
 @pytest.mark.parametrize("system", [EFLSTMClassifier, LFLSTMClassifier])

@@ -197,6 +197,10 @@ class LastStepBiLSTM(nn.Module):
             return directions[0] + directions[1]
         return torch.cat(directions, dim=-1)
 
+    def onnx_state(self, graph: Any, steps: str, lengths: str) -> str:
+        """The same, as nodes of a graph; `steps` and `lengths` are names of tensors."""
+        return str(graph.last_state(self, steps, lengths))
+
 
 def _chunks(steps: Tensor, lengths: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Rows in micro-batches of like size, each cut to its longest row."""

@@ -73,6 +73,18 @@ class PooledBiLSTM(LastStepBiLSTM):
         pooled: Tensor = self.attention(states, lengths)
         return pooled
 
+    def onnx_state(self, graph: Any, steps: str, lengths: str) -> str:
+        """The same, as nodes of a graph, where directions are summed."""
+        n_read = graph.n_read(steps, lengths, self.masked)
+        states = graph.summed_states(self.lstm, steps, n_read)
+        weights = ""
+        if self.attention is not None:
+            score = self.attention.score
+            scores = graph.add("Tanh", graph.linear(states, score.weight, score.bias))
+            weights = graph.add("Exp", scores)
+        pooled = graph.mean_steps(states, n_read, weights)
+        return str(graph.where_present(pooled, lengths))
+
 
 class StatisticsEncoder(nn.Module):
     """Layers with a tanh each, of the mean and the deviation over the valid steps.
@@ -137,6 +149,19 @@ class StatisticsEncoder(nn.Module):
         for layer in self.layers:
             state = layer(dropout(state, self.dropout, self.training)).tanh()
         return state * here
+
+    def onnx_state(self, graph: Any, steps: str, lengths: str) -> str:
+        """The same, as nodes of a graph; `steps` and `lengths` are names of tensors."""
+        n_read = graph.n_read(steps, lengths, self.masked)
+        state = mean = graph.mean_steps(steps, n_read)
+        if self.n_statistics > 1:
+            centre = graph.add("Unsqueeze", mean, graph.integers(1))
+            apart = graph.add("Sub", steps, centre)
+            variance = graph.mean_steps(graph.add("Mul", apart, apart), n_read)
+            state = graph.add("Concat", mean, graph.add("Sqrt", variance), axis=1)
+        for layer in self.layers:
+            state = graph.add("Tanh", graph.linear(state, layer.weight, layer.bias))
+        return str(graph.where_present(state, lengths))
 
 
 def utterance_encoder(
