@@ -8,7 +8,7 @@ OUTPUT ?= bench_output
 SHELL := bash
 
 .PHONY: demo test lint types docs bench bench-fewshot bench-missing bench-systems
-.PHONY: bench-defaults bench-semi-supervised bench-emobed fuzz mutants clean
+.PHONY: bench-scale bench-defaults bench-semi-supervised bench-emobed fuzz mutants clean
 .DEFAULT_GOAL := help
 
 help:  ## Show the targets
@@ -59,6 +59,9 @@ bench: $(VENV)/.test  ## Measure speed and memory as ratios; OUTPUT=folder for t
 	    label_vectors data; do \
 	  $(BIN)/python benchmarks/$$what.py | tee $(OUTPUT)/bench_$$what.txt || exit 1; \
 	done
+
+bench-scale: $(VENV)/.test  ## Cost from a thousand utterances to a million; an hour
+	$(BIN)/python benchmarks/scale.py --output $(OUTPUT) $(ARGS)
 
 bench-fewshot: $(VENV)/.test  ## Learn new emotions from a few samples; DATA=folder too
 	$(BIN)/python benchmarks/fewshot.py $(if $(DATA),--data $(DATA)) --output $(OUTPUT) $(ARGS)
