@@ -7,6 +7,7 @@ they can stand in a scikit-learn ``Pipeline`` before a classifier.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +16,8 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ._display import Shown
+from ._group_statistics import check_groups, group_moments
+from ._moments import moments
 from ._natural_inputs import as_utterances
 from .multimodal.array import MultimodalArray
 from .multimodal.ragged import Block
@@ -147,6 +150,14 @@ class MultimodalScaler(_MultimodalTransformer):
     handle_nonfinite : {"error", "zero"}, default="error"
         Refuse NaN and infinite values, or leave them out of the statistics and make
         them 0, which is the mean, in the result.
+    by_groups : bool, default=False
+        Whether each group, such as a speaker, is standardised by its own statistics: those
+        of its utterances in the data that are transformed, of which no label is needed.
+        `X` holds the groups then (``MultimodalArray(..., groups=speakers)``), in
+        ``predict`` as in ``fit``.
+    prior_utterances : float, default=5
+        Utterances for which the statistics of all training data count beside those of a
+        group, so that a group of a few leans on them. Only used with `by_groups`.
 
     Attributes
     ----------
@@ -176,11 +187,15 @@ class MultimodalScaler(_MultimodalTransformer):
         with_mean: bool = True,
         with_std: bool = True,
         handle_nonfinite: str = "error",
+        by_groups: bool = False,
+        prior_utterances: float = 5,
     ) -> None:
         self.modalities = modalities
         self.with_mean = with_mean
         self.with_std = with_std
         self.handle_nonfinite = handle_nonfinite
+        self.by_groups = by_groups
+        self.prior_utterances = prior_utterances
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -193,6 +208,17 @@ class MultimodalScaler(_MultimodalTransformer):
                 f"handle_nonfinite={self.handle_nonfinite!r} was given; expected 'error' "
                 "or 'zero'."
             )
+        prior = self.prior_utterances
+        if not isinstance(prior, Real) or not prior >= 0:
+            raise ValueError(
+                f"prior_utterances={prior!r} was given; expected a number of at least 0."
+            )
+
+    def _read(self, X: Any, *, reset: bool) -> MultimodalArray:
+        data = super()._read(X, reset=reset)
+        if self.by_groups:
+            check_groups(data, self.prior_utterances)
+        return data
 
     def _learn(self, X: MultimodalArray) -> None:
         self.n_nonfinite_ = nonfinite_counts(X, self.modalities_, self.handle_nonfinite)
@@ -204,44 +230,19 @@ class MultimodalScaler(_MultimodalTransformer):
             self.scale_[name] = std if self.with_std else np.ones_like(std)
 
     def _change(self, name: str, X: MultimodalArray) -> Block:
-        values = X.values(name)
-        mean, scale = (a[name].astype(np.float32) for a in (self.mean_, self.scale_))
-        scaled = (values.astype(np.float32) - mean) / scale
+        values, lengths = X.values(name), X.lengths(name)
+        mean, scale = self.mean_[name], self.scale_[name]
+        if self.by_groups:
+            prior = mean, scale, self.prior_utterances
+            means, scales = group_moments(X, name, *prior)
+            # What is not asked for stays 0 and 1.
+            mean = np.repeat(means, lengths, axis=0) if self.with_mean else mean
+            scale = np.repeat(scales, lengths, axis=0) if self.with_std else scale
+        scaled = values.astype(np.float32) - mean.astype(np.float32)
+        scaled /= scale.astype(np.float32)
         if self.handle_nonfinite == "zero":
             np.nan_to_num(scaled, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-        return Block.from_flat(name, scaled.astype(values.dtype), X.lengths(name))
-
-
-def moments(
-    X: MultimodalArray, name: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of each feature, chunk by chunk, in float64.
-
-    Parameters
-    ----------
-    X : MultimodalArray
-        Utterances.
-    name : str
-        Modality.
-
-    Returns
-    -------
-    mean, std : ndarray of shape (n_features,)
-    """
-    size = X.n_features[name]
-    count, mean, squares = np.zeros(size), np.zeros(size), np.zeros(size)
-    for _, chunk in X._block(name).chunks():
-        values = chunk.steps().astype(np.float64)
-        finite = np.isfinite(values)
-        n = finite.sum(axis=0)
-        total = np.maximum(count + n, 1)
-        own = np.where(finite, values, 0).sum(axis=0) / np.maximum(n, 1)
-        deviation = np.where(finite, values - own, 0)
-        shift = own - mean
-        squares += (deviation**2).sum(axis=0) + shift**2 * count * n / total
-        mean += shift * n / total
-        count += n
-    return mean, np.sqrt(squares / np.maximum(count, 1))
+        return Block.from_flat(name, scaled.astype(values.dtype), lengths)
 
 
 def standardised_alone(X: MultimodalArray, X_val: MultimodalArray) -> str | None:

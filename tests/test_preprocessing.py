@@ -167,3 +167,85 @@ def test_a_dense_array_gives_a_container(rng):
     out = MultimodalScaler(modalities=["audio"]).fit_transform(X)
     assert out.modalities == ("audio",)
     np.testing.assert_allclose(out.values("audio").mean(axis=0), 0, atol=1e-6)
+
+
+class TestByGroups:
+    @pytest.fixture
+    def speakers(self, rng):
+        """Four speakers, whose voices lie elsewhere and vary by other amounts."""
+        groups = np.repeat(["a", "b", "c", "d"], [20, 30, 25, 2])
+        level = dict(zip("abcd", (5.0, -40.0, 300.0, 7.0), strict=True))
+        audio = [
+            rng.normal(level[g], 1 + abs(level[g]), size=(rng.integers(1, 5), 3))
+            for g in groups
+        ]
+        audio[3] = None
+        return MultimodalArray(audio=audio, groups=groups)
+
+    def test_each_speaker_is_standardised_alone(self, speakers):
+        some = speakers[:75]
+        step = MultimodalScaler(by_groups=True, prior_utterances=0)
+        scaled = step.fit_transform(some)
+        assert scaled.groups.tolist() == some.groups.tolist()
+        for name in "abc":
+            own, raw = (
+                part[some.groups == name].values("audio") for part in (scaled, some)
+            )
+            expected = StandardScaler().fit_transform(raw.astype(float))
+            np.testing.assert_allclose(own, expected, rtol=1e-3, atol=1e-4)
+        # A speaker alone, and one that fit did not see, need nobody else.
+        alone = step.transform(some[some.groups == "b"]).values("audio")
+        np.testing.assert_array_equal(alone, scaled[some.groups == "b"].values("audio"))
+
+    def test_few_utterances_lean_on_all(self, speakers):
+        step = MultimodalScaler(by_groups=True, prior_utterances=6).fit(speakers[:75])
+        with pytest.warns(UserWarning, match=r"^1 of 4 groups have fewer .*=6: they are"):
+            found = step.transform(speakers)[75:].values("audio")
+        values = speakers[75:].values("audio").astype(float)
+        mean = 0.25 * values.mean(axis=0) + 0.75 * step.mean_["audio"]
+        variance = 0.25 * values.var(axis=0) + 0.75 * step.scale_["audio"] ** 2
+        np.testing.assert_allclose(found, (values - mean) / variance**0.5, rtol=1e-4)
+
+    def test_without_mean_or_deviation(self, speakers):
+        some = speakers[:75]
+        settings = {"by_groups": True, "prior_utterances": 0}
+        whole = MultimodalScaler(**settings).fit_transform(some).values("audio")
+        shifted = MultimodalScaler(with_std=False, **settings).fit_transform(some)
+        shrunk = MultimodalScaler(with_mean=False, **settings).fit_transform(some)
+        here = np.repeat(some.groups == "c", some.lengths("audio"))
+        std = some.values("audio")[here].astype(float).std(axis=0)
+        np.testing.assert_allclose(
+            shifted.values("audio")[here], whole[here] * std, rtol=1e-3, atol=1e-3
+        )
+        np.testing.assert_allclose(
+            shrunk.values("audio")[here], some.values("audio")[here] / std, rtol=1e-4
+        )
+
+    def test_constant_features_and_absent_modalities(self):
+        X = MultimodalArray(
+            audio=[[[3.0, 1.0]], [[3.0, 2.0]], [[5.0, 1.0]], [[7.0, 3.0]], None],
+            groups=[0, 0, 1, 1, 2],
+        )
+        step = MultimodalScaler(by_groups=True, prior_utterances=0)
+        found = step.fit_transform(X).values("audio")
+        np.testing.assert_allclose(found, [[0, -1], [0, 1], [-1, -1], [1, 1]], atol=1e-6)
+        broken = MultimodalArray(audio=[[[np.nan]], [[1.0]], [[3.0]]], groups=[0, 1, 1])
+        step = MultimodalScaler(by_groups=True, prior_utterances=0, handle_nonfinite="zero")
+        found = step.fit_transform(broken).values("audio")
+        np.testing.assert_allclose(found, [[0], [-1], [1]], atol=1e-6)
+
+    def test_groups_that_are_missing(self, speakers):
+        step = MultimodalScaler(by_groups=True)
+        bare = MultimodalArray(audio=[speakers[k]["audio"] for k in range(20)])
+        with pytest.raises(
+            ValueError, match=r"X has no groups; give .*with_groups\(sp"
+        ) as e:
+            step.fit(bare)
+        assert step.fit(bare.with_groups(speakers.groups[:20]))
+        with pytest.raises(ValueError, match=r"X has no groups"):
+            step.transform(bare)
+        assert "set by_groups=False" in str(e.value)
+        assert step.set_params(by_groups=False).transform(bare)
+        for bad in (-1, "few", None):
+            with pytest.raises(ValueError, match=r"prior_utterances=.* at least 0"):
+                clone(step).set_params(prior_utterances=bad).fit(bare)

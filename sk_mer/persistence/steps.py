@@ -176,7 +176,13 @@ def _check_share(value: Any, where: str) -> None:
     expect(is_number(value) and 0 <= value <= 1, where, value, "a number from 0 to 1")
 
 
+def _check_prior(value: Any, where: str) -> None:
+    expect(is_number(value) and value >= 0, where, value, "a number of at least 0")
+
+
 _PARAMETERS: dict[str, Any] = {
+    "by_groups": check_flag,
+    "prior_utterances": _check_prior,
     "modalities": _check_names,
     "with_mean": check_flag,
     "with_std": check_flag,

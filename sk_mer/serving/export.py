@@ -73,6 +73,11 @@ def export_onnx(model: Any, path: Any) -> None:
             f"one MultimodalScaler; export pipeline[{place}:], and apply "
             f"pipeline[:{place}] to what the graph is given."
         )
+    if scaler.by_groups:
+        raise ValueError(
+            "The MultimodalScaler has by_groups=True, and a graph is given no groups; "
+            "export pipeline[-1:], and apply pipeline[:-1] to what the graph is given."
+        )
     if estimator.padding == "none":
         raise ValueError(
             "The estimator has padding='none', so it reads padded steps, which the graph "

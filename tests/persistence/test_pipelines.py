@@ -72,6 +72,16 @@ def test_regressors_and_single_estimators(tmp_path):
         np.testing.assert_array_equal(again.predict(X), fitted.predict(X))
 
 
+def test_scaled_by_groups(tmp_path):
+    speakers = X.with_groups(np.arange(len(X)) % 4)
+    scaler = MultimodalScaler(by_groups=True, prior_utterances=1.5)
+    fitted = make_pipeline(scaler, make("LFLSTMClassifier", max_epochs=1))
+    proba = fitted.fit(speakers, LABELS).predict_proba(speakers)
+    sk_mer.save(fitted, tmp_path / "model")
+    again = sk_mer.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict_proba(speakers), proba)
+
+
 def test_what_is_no_pipeline_of_ours(pipeline, tmp_path):
     path = tmp_path / "model"
     for other in (LogisticRegression(), make_pipeline(LogisticRegression()), 3):
@@ -158,6 +168,8 @@ CHANGES = [
     (part(0, "fitted", feature_names_in_=["a"]), r"feature_names_in_ is \['a'\]"),
     (part(1, "params", with_mean=1), r"with_mean is 1, expected true or false"),
     (part(1, "params", handle_nonfinite="x"), r"handle_nonfinite is 'x'"),
+    (part(1, "params", by_groups=1), r"by_groups is 1, expected true or false"),
+    (part(1, "params", prior_utterances=-1), r"prior_utterances is -1, expected a number"),
     (part(1, "fitted", mean_={"mapping": []}), r"the modalities of mean_ is \{\}"),
     (part(1, "fitted", n_nonfinite_=SIZES), r"the modalities of n_nonfinite_"),
     (part(2, "params", n_segments=0), r"n_segments is 0"),

@@ -99,6 +99,15 @@ def test_what_no_graph_can_do(tmp_path):
         export_onnx(
             make_pipeline(MultimodalScaler(), padded).fit(X, LABELS), tmp_path / "m"
         )
+    speakers = X.with_groups(np.arange(len(X)) % 4)
+    grouped = make_pipeline(MultimodalScaler(by_groups=True), model).fit(speakers, LABELS)
+    with pytest.raises(ValueError, match=r"by_groups=True.*export pipeline\[-1:\]"):
+        export_onnx(grouped, tmp_path / "m")
+    export_onnx(grouped[-1:], tmp_path / "m")
+    rest = OnnxEmotionPredictor(tmp_path / "m").predict_proba(
+        grouped[:-1].transform(speakers)
+    )
+    np.testing.assert_allclose(rest, grouped.predict_proba(speakers), atol=1e-5)
     with pytest.raises(TypeError, match=r"A LogisticRegression was given, which cannot"):
         export_onnx(make_pipeline(MultimodalScaler(), LogisticRegression()), tmp_path / "m")
     with pytest.raises(NotFittedError):
