@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 
+from ._calibration import check_calibrate
 from .emotion_predictor import EmotionPredictor
 from .labels.space import label_recipes
 from .multimodal.array import MultimodalArray
@@ -57,6 +58,12 @@ class VotingPredictor(EmotionPredictor):
         proba = (told * np.nan_to_num(answers)).sum(axis=0) / told.sum(axis=0)
         return as_logits(proba, self.multilabel_)
 
+    def _probabilities(self, X: Any) -> NDArray[Any]:
+        # Those of new classes are what the estimators leave them beside those of fit.
+        if self.multilabel_:
+            return super()._probabilities(X)
+        return np.asarray(np.exp(self._logits(X)))
+
     def _forward(self, X: MultimodalArray) -> NDArray[Any]:
         return self._logits(X)
 
@@ -66,7 +73,12 @@ class VotingPredictor(EmotionPredictor):
     def _own_rows(self) -> None:
         self.estimators_ = [_with_own_rows(one) for one in self.estimators_]
 
-    def set_labels(self: Self, labels: Sequence[Any] | Mapping[Any, Any]) -> Self:
+    def set_labels(
+        self: Self,
+        labels: Sequence[Any] | Mapping[Any, Any],
+        *,
+        calibrate: str | None = None,
+    ) -> Self:
         """Speak of these emotions from now on, seen in ``fit`` or not.
 
         Of columns of labels, each is scored by the estimators that can; of classes, all
@@ -76,6 +88,9 @@ class VotingPredictor(EmotionPredictor):
         ----------
         labels : sequence or mapping
             Names of emotions, or what they stand for; as for the estimators.
+        calibrate : {"train"} or None, default=None
+            With classes, as for :class:`~sk_mer.MTEClassifier`: all answer by estimators
+            that can calibrate, where ``"train"`` is asked for.
 
         Returns
         -------
@@ -89,6 +104,7 @@ class VotingPredictor(EmotionPredictor):
             If no estimator can score them, and says why.
         """
         self._check_fitted()
+        check_calibrate(calibrate, multilabel=self.multilabel_)
         recipes = label_recipes(labels)
         check_names("threshold", self.threshold, [*self._seen_names, *recipes])
         defined = set(recipes) if isinstance(labels, Mapping) else set()
@@ -97,7 +113,7 @@ class VotingPredictor(EmotionPredictor):
         for k, fits in enumerate(self._entries()):
             try:
                 for one in fits:
-                    last_step(one).set_labels(labels)
+                    last_step(one).set_labels(labels, calibrate=calibrate)
                 able.append(k)
             except ValueError as error:
                 errors[k] = error

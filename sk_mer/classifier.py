@@ -23,6 +23,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from ._calibration import basis_rows, terms_of
 from ._target_forms import as_array
 from .base import BaseMultimodalEstimator
 from .continual.partial_fit import IncrementalMixin
@@ -39,6 +40,7 @@ from .engine.training import ValidationWeightedAccuracy, forked_seed, given_crit
 from .labels.space import LabelSpace, recipes_of_codes, resolve_label_space
 from .model_selection import given_thresholds, thresholds_after_fit, tune_thresholds
 from .module_spec import ModuleSpec
+from .multimodal.array import MultimodalArray
 from .serving.onnx_graph import export_onnx
 from .targets import UNKNOWN_CLASS, Examples, Targets, check_targets, refuse_constant
 from .validation import check_names
@@ -46,6 +48,8 @@ from .validation import check_names
 __all__ = ["BaseMultimodalClassifier"]
 
 Self = TypeVar("Self", bound="BaseMultimodalClassifier")
+# Training rows by which classes that come later can be calibrated.
+_TERM_ROWS = 256
 
 
 def _can_export(estimator: Any) -> bool:
@@ -219,7 +223,22 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
         self._auxiliary_means = examples.auxiliary_means
         self._speak_of(space.names, self._seen_rows)
         self._start_memory(train, rng)
+        self._keep_terms([train.X])
         return self
+
+    def _keep_terms(self, parts: Sequence[MultimodalArray]) -> None:
+        """What some training rows say of any label, for classes that come later."""
+        self._score_terms = None
+        if self.multilabel_ or not self._has_vectors:
+            return
+        module = copy.deepcopy(self.net_.module_)
+        basis = basis_rows(self._seen_rows.shape[1])
+        module.set_label_rows(torch.from_numpy(basis))
+        net = prediction_net(self, module)
+        step = -(-sum(map(len, parts)) // _TERM_ROWS)
+        datasets = [self._dataset(X[::step], None, self._n_steps) for X in parts]
+        scores = [net.forward(rows).numpy() for rows in datasets]
+        self._score_terms = terms_of(np.concatenate(scores))
 
     def _labels_of_codes(self, labels: Any, y: Any) -> Any:
         """`labels` by the codes that `y` holds in their place, where it does."""
@@ -345,7 +364,7 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
         Inputs are, for each modality, its name, float32 ``(n, n_steps, n_features)``,
         and ``<name>_lengths``, int64 ``(n,)``, 0 where an utterance lacks it; and
         ``label_rows``, by default those of ``labels_``. The output is ``logits``,
-        ``(n, n_labels)``. All sizes but the features are free.
+        ``(n, n_labels)``, before calibration. All sizes but the features are free.
         :class:`~sk_mer.serving.OnnxEmotionPredictor` reads it. For a pipeline with a scaler
         use :func:`sk_mer.serving.export_onnx`.
 

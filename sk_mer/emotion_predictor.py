@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import Any, ClassVar, TypeVar
 
@@ -15,6 +15,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import column_or_1d
 
+from ._calibration import check_calibrate, fair_offsets
 from ._label_columns import (
     align_to_model,
     checked_weights,
@@ -25,6 +26,7 @@ from ._tables import most_probable, probability_table
 from ._target_forms import as_array, refuse_unknown_classes
 from .labels.space import label_array, label_recipes, quoted, told_with
 from .model_selection import thresholds_after_fit
+from .multimodal.array import MultimodalArray
 from .predictor import MultimodalPredictor
 
 __all__ = ["EmotionPredictor"]
@@ -51,6 +53,10 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
     _seen_thresholds: NDArray[np.float64]
     _seen_shares: NDArray[np.float64]
     _rows: NDArray[Any]
+    # What is added to the scores of labels_, where they are calibrated; what some training
+    # rows multiply label vectors with, by which they can be.
+    _score_offsets: NDArray[np.float64] | None = None
+    _score_terms: NDArray[np.float32] | None = None
 
     @abstractmethod
     def _set_rows(self, rows: NDArray[np.float32]) -> None:
@@ -74,10 +80,14 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
         return np.asarray(logit(shares) if self.multilabel_ else np.log(shares))
 
     def _logits(self, X: Any) -> NDArray[np.float32]:
-        logits = self._outputs(X)
+        run = self._run if self._score_offsets is None else self._run_calibrated
+        logits = self._outputs(X, run)
         if not self._labels_interact:
             return logits
         return logits[:, [self._seen_names.index(name) for name in self.labels_]]
+
+    def _run_calibrated(self, X: MultimodalArray) -> NDArray[np.float32]:
+        return np.asarray(self._run(X) + self._score_offsets, dtype=np.float32)
 
     def predict(self, X: Any, labels: Any = None) -> NDArray[Any]:
         """The emotions of each utterance.
@@ -127,8 +137,10 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
         Returns
         -------
         ndarray or DataFrame of shape (n, n_labels)
-            In the order of ``labels_``. With 2-D `y` each column stands for itself;
-            with classes the rows sum to 1.
+            In the order of ``labels_``. With 2-D `y` each column stands for itself; with
+            classes the rows sum to 1. Where a class was not trained on, the classes of
+            ``fit`` are weighed beside those asked for, so that one alone has a
+            probability too; the rows then sum to 1 with the columns of those.
 
         Raises
         ------
@@ -139,9 +151,31 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
         """
         if labels is not None:
             return self._asked(labels).predict_proba(X, as_frame=as_frame)
-        logits = self._logits(X)
-        scores = np.asarray(expit(logits) if self.multilabel_ else softmax(logits, axis=1))
+        scores = self._probabilities(X)
         return probability_table(X, scores, self.labels_) if as_frame else scores
+
+    def _probabilities(self, X: Any) -> NDArray[Any]:
+        if self.multilabel_:
+            return np.asarray(expit(self._logits(X)))
+        logits = self._beside_seen()._logits(X)
+        return np.asarray(softmax(logits, axis=1)[:, : len(self.labels_)])
+
+    def _beside_seen(self: Self) -> Self:
+        """The model, or where it has new classes one that scores those of fit too."""
+        rows = dict(zip(self._seen_names, self._seen_rows, strict=True))
+        asked = zip(self.labels_, self._rows, strict=True)
+        if all(n in rows and np.array_equal(row, rows[n]) for n, row in asked):
+            return self
+        others = [name for name in self._seen_names if name not in self.labels_]
+        if not others:
+            return self
+        model, offsets = copy.copy(self), self._score_offsets
+        model._own_rows()
+        if offsets is not None:
+            offsets = np.append(offsets, np.zeros(len(others)))
+        beside = np.stack([rows[name] for name in others])
+        model._speak_of((*self.labels_, *others), np.vstack([self._rows, beside]), offsets)
+        return model
 
     def most_probable(self, X: Any, n_labels: int = 3) -> Any:
         """A short table of the most probable emotions of each utterance.
@@ -260,7 +294,12 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
             )
         return truth
 
-    def set_labels(self: Self, labels: Sequence[Any] | Mapping[Any, Any]) -> Self:
+    def set_labels(
+        self: Self,
+        labels: Sequence[Any] | Mapping[Any, Any],
+        *,
+        calibrate: str | None = None,
+    ) -> Self:
         """Speak of these emotions from now on, seen in ``fit`` or not.
 
         Parameters
@@ -269,6 +308,10 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
             Names of emotions; a list of words stands for their mean direction. A mapping
             gives a name the word, words or vector that it stands for. Words that the
             source lacks are left out of a list, with a warning.
+        calibrate : {"train"} or None, default=None
+            With classes (1-D `y`), ``"train"`` shifts the scores of each new class so that
+            beside the k classes of ``fit`` it would be the most probable one in 1 of k + 1
+            training rows. It shows in none of these; as it is, it may win never or always.
 
         Returns
         -------
@@ -280,13 +323,16 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
             If the estimator is not fitted.
         ValueError
             If there are none, they repeat, words are unknown, the system cannot score
-            what it has not seen, or a mapping `threshold` names other labels.
+            what it has not seen, or a mapping `threshold` names other labels; if
+            `calibrate` is asked for with columns of labels, or of a model that knows no
+            scores of training rows.
 
         Notes
         -----
         Give `threshold` of such labels by ``set_params(threshold={...})`` before this.
         """
         self._check_fitted()
+        check_calibrate(calibrate, multilabel=self.multilabel_)
         recipes = label_recipes(labels)
         self._check_names([*self._seen_names, *recipes])
         defined = set(recipes) if isinstance(labels, Mapping) else set()
@@ -297,8 +343,23 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
         if unseen:
             with told_with("set_labels({})", self._spoken(recipes), whole=True):
                 rows.update(zip(unseen, self._unseen_rows(unseen), strict=True))
-        self._speak_of(tuple(recipes), np.stack([rows[name] for name in recipes]))
+        found = np.stack([rows[name] for name in recipes])
+        offsets = None if calibrate is None else self._offsets(found, recipes, unseen)
+        self._speak_of(tuple(recipes), found, offsets)
         return self
+
+    def _offsets(
+        self, rows: NDArray[Any], names: Iterable[Any], unseen: Container[Any]
+    ) -> NDArray[np.float64]:
+        """What is added to the scores of labels; to those of ``fit`` nothing."""
+        if self._score_terms is None:
+            raise ValueError(
+                f"calibrate='train' needs what training rows say of any label, which this "
+                f"{type(self).__name__} does not know; fit an MTEClassifier with "
+                "label_vectors, or leave calibrate at None."
+            )
+        offsets = fair_offsets(self._score_terms, rows, self._seen_rows)
+        return np.where([name in unseen for name in names], offsets, 0.0)
 
     def _asked(self: Self, labels: Any) -> Self:
         """A model that is asked for other labels and shares everything else with this."""
@@ -342,10 +403,15 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
         self._check_fitted()
         return list(self._seen_names)
 
-    def _speak_of(self, names: tuple[Any, ...], rows: NDArray[np.float32]) -> None:
+    def _speak_of(
+        self,
+        names: tuple[Any, ...],
+        rows: NDArray[np.float32],
+        offsets: NDArray[np.float64] | None = None,
+    ) -> None:
         seen = dict(zip(self._seen_names, self._seen_thresholds, strict=True))
         thresholds = thresholds_after_fit(self.threshold, names, seen)
-        self._rows = np.array(rows)
+        self._rows, self._score_offsets = np.array(rows), offsets
         if not self._labels_interact:
             self._set_rows(self._rows)
         self.labels_ = list(names)

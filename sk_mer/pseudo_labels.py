@@ -345,12 +345,19 @@ class PseudoLabelClassifier(ClassifierMixin, MetaEstimatorMixin, Shown):  # type
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         return float(self.estimator_.score(X, y, **weights))
 
-    def set_labels(self: Self, labels: Sequence[Any] | Mapping[Any, Any]) -> Self:
+    def set_labels(
+        self: Self,
+        labels: Sequence[Any] | Mapping[Any, Any],
+        *,
+        calibrate: str | None = None,
+    ) -> Self:
         """Speak of these emotions from now on, where ``estimator_`` can.
 
         Parameters
         ----------
         labels : sequence or mapping
+            As for the estimator.
+        calibrate : {"train"} or None, default=None
             As for the estimator.
 
         Returns
@@ -363,7 +370,7 @@ class PseudoLabelClassifier(ClassifierMixin, MetaEstimatorMixin, Shown):  # type
             If it cannot score them.
         """
         check_is_fitted(self)
-        last_step(self.estimator_).set_labels(labels)
+        last_step(self.estimator_).set_labels(labels, calibrate=calibrate)
         return self
 
     def reset_labels(self: Self) -> Self:

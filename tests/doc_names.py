@@ -73,6 +73,7 @@ def names():
         "y_test": y[:30],
         "y_val": y[30:],
         "y_all": y[:30].assign(surprised=data.y["excited"]),
+        "emotion": y.idxmax(axis=1).to_numpy(),
         "y_of_five": y.drop(columns="surprise"),
     }
 

@@ -63,7 +63,10 @@ def test_classes_can_be_asked_for(emotions):
     ).fit(emotions.X, y)
     asked = ["happy", "excited"]
     proba = model.predict_proba(emotions.X, labels=asked)
-    np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-6)
+    every = model.predict_proba(emotions.X, labels=[*model.classes_, "excited"])
+    places = [model.classes_.tolist().index("happy"), -1]
+    np.testing.assert_allclose(proba, every[:, places], rtol=1e-5)
+    np.testing.assert_allclose(every.sum(axis=1), 1, rtol=1e-6)
     guess = model.predict(emotions.X, labels=asked)
     assert guess.tolist() == np.array(asked)[proba.argmax(axis=1)].tolist()
     y[::9] = "excited"

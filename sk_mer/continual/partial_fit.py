@@ -140,7 +140,7 @@ class IncrementalMixin:
             net, history = estimator._train(
                 module, loss, part, valid, windows, seed, score, step=step
             )
-        logits = _logits(estimator, net.module_, shown.X)
+        logits, earlier = _logits(estimator, net.module_, shown.X), list(memory.episodes)
         thresholds = estimator._tuned(valid, thresholds, logits)
         after = _scores(estimator, logits, shown, thresholds)
         if estimator.continual != "finetune":
@@ -149,6 +149,7 @@ class IncrementalMixin:
         n_known = len(estimator._seen_shares)
         new = part.shares[n_known:]
         estimator._seen_shares = np.concatenate([estimator._seen_shares, new])
+        estimator._keep_terms([*(e.examples.X for e in earlier), part.X])
         estimator.n_empty_ += part.n_empty + (0 if valid is None else valid.n_empty)
         estimator.continual_report_.append(
             _report(task, before, after, step, valid is not None)

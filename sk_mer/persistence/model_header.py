@@ -68,6 +68,8 @@ _OF_CLASSIFIERS = (
     "_auxiliary_means",
     "_has_vectors",
     "_rows",
+    "_score_offsets",
+    "_score_terms",
     "_seen_names",
     "_seen_rows",
     "_seen_shares",
@@ -83,6 +85,8 @@ OPTIONAL = (
     "feature_names_in_",
     "n_features_in_",
     "_auxiliary_means",
+    "_score_offsets",
+    "_score_terms",
 )
 # Weights that a file may have, and calls of torch that making a layer takes for each.
 _MAX_WEIGHTS, _CALLS = 10_000, 16
@@ -285,6 +289,7 @@ def _check_labels(fitted: Mapping[str, Any], dtype: Any) -> None:
     for name, count in (("thresholds_", len(in_use)), ("_seen_thresholds", len(seen))):
         fits = _is_array(fitted[name], "f", 1) and len(fitted[name]) == count
         expect(fits, name, fitted[name], f"{count} numbers")
+    _check_scores(fitted)
     shares = fitted["_seen_shares"]
     fits = _is_array(shares, "f", 1) and len(shares) == len(seen)
     fits = fits and bool(((shares > 0) & (shares < 1)).all())
@@ -298,6 +303,23 @@ def _check_labels(fitted: Mapping[str, Any], dtype: Any) -> None:
     fits = isinstance(classes, np.ndarray) and classes.ndim == 1
     fits = fits and classes.tolist() == list(in_use)
     expect(fits, "classes_", classes, "those of labels_")
+
+
+def _check_scores(fitted: Mapping[str, Any]) -> None:
+    """What is added to scores, and what training rows say of any label."""
+    n_labels, n_values = len(fitted["labels_"]), fitted["_seen_rows"].shape[1]
+    wanted = {
+        "_score_offsets": (np.float64, (n_labels,)),
+        "_score_terms": (np.float32, (-1, n_values + 1)),
+    }
+    for name, (dtype, shape) in wanted.items():
+        held: Any = fitted.get(name)
+        if held is None:
+            continue
+        fits = _is_array(held, "f", len(shape)) and held.dtype == dtype and len(held) > 0
+        fits = fits and shape in (held.shape, (-1, *held.shape[1:]))
+        fits = fits and bool(np.isfinite(held).all())
+        expect(fits, name, held, f"None, or finite {np.dtype(dtype)} numbers")
 
 
 def _check_rows(rows: Any, where: str, count: int, dtype: Any) -> None:

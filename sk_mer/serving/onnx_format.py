@@ -87,12 +87,14 @@ def description_of(estimator: Any, scaler: Any = None) -> dict[str, Any]:
     dict
         Ready for JSON.
     """
+    offsets = estimator._score_offsets
     return {
         "version": _VERSION,
         "class": type(estimator).__name__,
         "labels": _plain(estimator.labels_),
         "rows": estimator._rows.tolist(),
         "thresholds": estimator.thresholds_.tolist(),
+        "score_offsets": None if offsets is None else offsets.tolist(),
         "seen_labels": _plain(estimator._seen_names),
         "seen_rows": estimator._seen_rows.tolist(),
         "seen_thresholds": estimator._seen_thresholds.tolist(),
@@ -222,6 +224,9 @@ def _tables(about: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         found[rows] = check_numbers(about[rows], rows, shape, np.float32)
         found[thresholds] = check_numbers(about[thresholds], thresholds, (len(labels),))
         width = found[rows].shape[1]
+    offsets, where = about.get("score_offsets"), "score_offsets"
+    if offsets is not None:
+        found[where] = check_numbers(offsets, where, (len(found["rows"]),))
     n_seen = len(found["seen_rows"])
     shares = check_numbers(about["seen_shares"], "seen_shares", (n_seen,))
     fits = bool(((shares > 0) & (shares < 1)).all())

@@ -141,7 +141,7 @@ class OnnxEmotionPredictor(EmotionPredictor):
         self._seen_rows = about["seen_rows"]
         self._seen_thresholds = about["seen_thresholds"]
         self._seen_shares = about["seen_shares"]
-        self._speak_of(tuple(about["labels"]), about["rows"])
+        self._speak_of(tuple(about["labels"]), about["rows"], about.get("score_offsets"))
         self.thresholds_ = about["thresholds"]
 
     def _try_out(self) -> None:
