@@ -67,7 +67,8 @@ def fair_offsets(
     """
     best = _scores(terms, seen).max(axis=1, keepdims=True)
     share = 1 / (len(seen) + 1)
-    return -np.quantile(_scores(terms, rows) - best, 1 - share, axis=0)
+    ahead = _scores(terms, rows) - best
+    return np.asarray(-np.quantile(ahead, 1 - share, axis=0))
 
 
 def _scores(terms: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -87,7 +87,8 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
         return logits[:, [self._seen_names.index(name) for name in self.labels_]]
 
     def _run_calibrated(self, X: MultimodalArray) -> NDArray[np.float32]:
-        return np.asarray(self._run(X) + self._score_offsets, dtype=np.float32)
+        offsets = np.asarray(self._score_offsets, dtype=np.float32)
+        return np.asarray(self._run(X) + offsets)
 
     def predict(self, X: Any, labels: Any = None) -> NDArray[Any]:
         """The emotions of each utterance.
@@ -151,6 +152,7 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
         """
         if labels is not None:
             return self._asked(labels).predict_proba(X, as_frame=as_frame)
+        self._check_fitted()
         scores = self._probabilities(X)
         return probability_table(X, scores, self.labels_) if as_frame else scores
 
