@@ -117,6 +117,7 @@ _PACKAGES = (
     "models",
     "multimodal",
     "preprocessing",
+    "protocols",
     "serving",
 )
 

@@ -9,15 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
-from sklearn.model_selection import GroupKFold, check_cv
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 
-from ._label_columns import column_names
-from .labels.space import quoted, unique
-from .labels.suggestions import quoted_with_near
 from .metrics import make_label_scorer
 from .multimodal.array import MultimodalArray
+from .protocols import LeaveOneLabelOut, ProtocolFold
+from .protocols._left_out import positives
 
 __all__ = ["leave_one_label_out"]
 
@@ -84,59 +82,30 @@ def leave_one_label_out(
     >>> leave_one_label_out(est, data.X, data.y, cv=2, labels=["happy"]).columns.tolist()
     ['seen', 'unseen', 'positives']
     """
-    columns = column_names(y)
-    if columns is None and np.ndim(y) != 1:
-        raise ValueError(
-            "y has columns without names; give a DataFrame, whose names are the labels."
-        )
-    known = unique(np.asarray(y).tolist()) if columns is None else columns
-    asked = sorted(known, key=str) if columns is None else known
-    asked = asked if labels is None else list(labels)
-    absent = [name for name in asked if name not in known]
-    if absent:
-        raise ValueError(
-            f"labels name {quoted_with_near(absent, known)}, but y has {quoted(known)}."
-        )
+    positive = positives(y, labels)
     if isinstance(X, MultimodalArray):
         groups = X.groups if groups is None else groups
         X = X.with_groups(None if groups is None else np.asarray(groups))
-    if groups is not None and (cv is None or isinstance(cv, int)):
-        cv = GroupKFold(5 if cv is None else cv)
-    splitter = check_cv(cv, None if columns else y, classifier=columns is None)
-    folds = list(splitter.split(np.zeros(len(y)), None if columns else y, groups))
-    positive = {name: np.asarray(y) == name for name in asked}
-    if columns is not None:
-        positive = {name: np.asarray(y[name]) == 1 for name in asked}
-    jobs = [(fold, left_out) for fold in folds for left_out in [None, *asked]]
+    protocol = LeaveOneLabelOut(5 if cv is None else cv, labels)
+    runs = protocol.folds(np.zeros(len(y)), y, groups, complete=True)
     parts = Parallel(n_jobs=n_jobs)(
-        delayed(_scores)(estimator, X, y, fold, left_out, positive, scoring)
-        for fold, left_out in jobs
+        delayed(_scores)(estimator, X, y, fold, list(positive), scoring) for fold in runs
     )
-    return _table(asked, parts, positive)
+    return _table(list(positive), parts, positive)
 
 
 def _scores(
-    estimator: Any,
-    X: Any,
-    y: Any,
-    fold: tuple[NDArray[np.intp], NDArray[np.intp]],
-    left_out: Any,
-    positive: dict[Any, NDArray[np.bool_]],
-    scoring: str,
+    estimator: Any, X: Any, y: Any, fold: ProtocolFold, asked: list[Any], scoring: str
 ) -> dict[tuple[str, Any], float]:
     """Scores of all labels by a model of all, or that of the label that was left out."""
-    train, test = fold
-    if left_out is not None:
-        train = train[~positive[left_out][train]]
-    told = _safe_indexing(y, train)
+    told = _safe_indexing(y, fold.train)
     if np.ndim(y) == 2:
-        both = [n for n in y if n != left_out and {0, 1} <= set(told[n].tolist())]
-        told = told[both]
-    model = clone(estimator).fit(_safe_indexing(X, train), told)
-    held, truth = _safe_indexing(X, test), _safe_indexing(y, test)
+        told = told[[n for n in fold.seen if {0, 1} <= set(told[n].tolist())]]
+    model = clone(estimator).fit(_safe_indexing(X, fold.train), told)
+    held, truth = _safe_indexing(X, fold.test), _safe_indexing(y, fold.test)
     trained_on = set(told) if np.ndim(y) == 2 else set(told.tolist())
-    seen = left_out is None
-    names = [n for n in positive if n in trained_on] if seen else [left_out]
+    seen = fold.target is None
+    names = [n for n in asked if n in trained_on] if seen else [fold.target]
     return {
         ("seen" if seen else "unseen", n): make_label_scorer(scoring, n)(model, held, truth)
         for n in names

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -18,6 +17,7 @@ from ._label_folds import leave_one_label_out
 from ._warn import warn_user
 from .metrics import weighted_accuracies
 from .multimodal._rows import numbered
+from .protocols._few_shot import draw_few
 from .validation import check_names, numbers_of_labels
 
 __all__ = [
@@ -391,24 +391,8 @@ def few_shot_split(
     >>> len(X_few), int(y_few["surprise"].sum()), len(X_rest)
     (6, 3, 94)
     """
-    if label not in getattr(y, "columns", ()):
-        raise ValueError(
-            f"y has no column {label!r}; give a DataFrame with a column for each emotion."
-        )
-    if n_shots is None and not 0 < fraction <= 1:
-        raise ValueError(f"fraction={fraction!r} was given; expected more than 0, up to 1.")
-    yes = np.asarray(y[label]).astype(bool)
-    n = math.ceil(fraction * yes.sum()) if n_shots is None else n_shots
-    fewest = int(min(yes.sum(), (~yes).sum()))
-    if not 1 <= n <= fewest:
-        raise ValueError(
-            f"{n} positives and as many negatives of {label!r} were asked for, but there "
-            f"are {int(yes.sum())} and {int((~yes).sum())}."
-        )
-    rng = check_random_state(random_state)
-    drawn = [rng.choice(np.flatnonzero(kind), n, replace=False) for kind in (yes, ~yes)]
-    few = np.sort(np.concatenate(drawn))
-    rest = np.setdiff1d(np.arange(len(yes)), few)
+    few = draw_few(y, label, fraction, n_shots, check_random_state(random_state))
+    rest = np.setdiff1d(np.arange(len(y)), few)
     both = (few, rest)
     return (  # type: ignore[return-value]
         *(_safe_indexing(X, rows) for rows in both),

@@ -33,6 +33,7 @@ PUBLIC = [
     "sk_mer.model_selection",
     "sk_mer.models",
     "sk_mer.preprocessing",
+    "sk_mer.protocols",
     "sk_mer.serving",
 ]
 # Pages that a reader can paste from top to bottom.

@@ -42,6 +42,7 @@ from sk_mer.metrics import (
 )
 from sk_mer.model_selection import few_shot_split, tune_thresholds, validation_split
 from sk_mer.preprocessing import MultimodalScaler
+from sk_mer.protocols import LeaveOneLabelOut, OfficialSplit
 from sk_mer.serving import OnnxEmotionPredictor
 
 from .systems import CLASSES, DATA, LABELS, NUMBERS, X, fitted, make
@@ -306,6 +307,8 @@ TOOLS = {
     "thresholds the other way": Row(lambda: tune_thresholds(LABELS * 0.3, LABELS), "y_true holds 0.3; expected 0 or 1 for each label"),
     "few shots of nothing": Row(lambda: few_shot_split(X, LABELS, "hapy"), "y has no column 'hapy'; give a DataFrame"),
     "too many shots": Row(lambda: few_shot_split(X, LABELS, "happy", n_shots=500), "500 positives and as many negatives of 'happy' were asked for, but there are"),
+    "a split of other rows": Row(lambda: list(OfficialSplit(["train", "test"]).split(X)), "split has 2 rows, but X has 96; give the split of these very utterances"),
+    "a protocol without a label": Row(lambda: list(LeaveOneLabelOut(2, ["hapy"]).split(X, LABELS)), r"labels name 'hapy' \(near: happy\), but y has"),
     "validation of all": Row(lambda: validation_split(LABELS.to_numpy(bool), 1.5, np.random.RandomState(0)), "fraction=1.5 was given; expected 0 or more, below 1"),
     "one modality missing": Row(lambda: missing_modality_report(model(), X.select("text"), LABELS), "X has only 'text'; .*; give utterances with two modalities or more"),
     "numbers missing": Row(lambda: missing_modality_report(model("LFLSTMRegressor"), X, NUMBERS), "LFLSTMRegressor predicts no labels or is not fitted; give a fitted classifier"),

@@ -25,6 +25,7 @@ WITHOUT_TORCH = [
     "sk_mer.model_selection",
     "sk_mer.multimodal",
     "sk_mer.preprocessing",
+    "sk_mer.protocols",
     "sk_mer.serving",
 ]
 HIDDEN = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from .._label_columns import align_to_model, fitted_inside
 from .._optional import import_optional
-from ..labels.space import quoted
 from ..metrics import label_auc_score, weighted_accuracy_score
-from ..multimodal._hide import draw_hidden, with_hidden
 from ..multimodal.array import MultimodalArray
+from ..protocols import MissingModalities
 from ..validation import is_container
 
 __all__ = ["MissingModalityDisplay", "missing_modality_report"]
@@ -101,52 +100,14 @@ def missing_modality_report(
             "classifier."
         )
     X = X if isinstance(X, MultimodalArray) else MultimodalArray(X)
-    kept = _checked_subsets(X.modalities, subsets)
-    if not all(0 <= rate < 1 for rate in rates) or n_draws < 1:
-        raise ValueError(
-            f"rates={list(rates)!r} and n_draws={n_draws!r} were given; expected rates "
-            "from 0 to less than 1, and one draw or more."
-        )
+    protocol = MissingModalities(rates, subsets, n_draws=n_draws, random_state=random_state)
     truth = align_to_model(y, estimator) if model.multilabel_ else np.asarray(y)
-    rng = np.random.default_rng(random_state)
-    rows = [_row("complete", 0.0, [_scores(estimator, X, truth)], len(X))]
-    for rate in rates:
-        same = dict.fromkeys(X.modalities, float(rate))
-        draws = [with_hidden(X, draw_hidden(X, same, rng)) for _ in range(n_draws)]
-        found = [_scores(estimator, drawn, truth) for drawn in draws]
-        rows.append(_row(f"rate {rate:g}", float(rate), found, len(X)))
-    for names in kept:
-        part = X.select(*names)
-        here = np.any([part.lengths(name) > 0 for name in names], axis=0)
-        found = [_scores(estimator, part[here], truth[here])]
-        rows.append(_row(" + ".join(names), np.nan, found, int(here.sum())))
+    rows = []
+    cases = itertools.groupby(protocol.cases(X), key=lambda case: (case.name, case.rate))
+    for (name, rate), draws in cases:
+        scored = [(_scores(estimator, d.X, truth[d.rows]), len(d.X)) for d in draws]
+        rows.append(_row(name, rate, [found for found, _ in scored], scored[0][1]))
     return pandas.DataFrame(rows)
-
-
-def _checked_subsets(modalities: Sequence[str], subsets: Any) -> list[tuple[str, ...]]:
-    if len(modalities) < 2:
-        raise ValueError(
-            f"X has only {quoted(modalities)}; without it there is nothing to score; "
-            "give utterances with two modalities or more."
-        )
-    if isinstance(subsets, str):
-        if subsets != "all":
-            raise ValueError(f"subsets={subsets!r} was given; expected 'all' or a list.")
-        return list(_all_subsets(modalities))
-    given = [tuple(names) for names in subsets]
-    for names in given:
-        unknown = [name for name in names if name not in modalities]
-        if unknown or not names:
-            raise ValueError(
-                f"subsets has {list(names)!r}, but X has {quoted(modalities)}; name some "
-                "of these in each subset."
-            )
-    return given
-
-
-def _all_subsets(modalities: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    for n in range(1, len(modalities)):
-        yield from itertools.combinations(modalities, n)
 
 
 def _scores(estimator: Any, X: MultimodalArray, truth: NDArray[Any]) -> tuple[float, float]:
