@@ -31,7 +31,9 @@ from sk_mer.feature_extraction import (
 from sk_mer.inspection import (
     FusionGraphDisplay,
     MissingModalityDisplay,
+    ZeroShotDisplay,
     missing_modality_report,
+    zero_shot_report,
 )
 from sk_mer.metrics import (
     concordance_score,
@@ -268,8 +270,14 @@ ASKED = {
     "a label without words": Row(lambda: model().predict_proba(X, {"joy": []}), "Label 'joy' stands for something of shape .0,.; expected a word"),
     "a label of zeros": Row(lambda: model().predict_proba(X, {"joy": np.zeros(6)}), "vector of label 'joy' is 0 throughout"),
     "a label of another size": Row(lambda: model().predict_proba(X, {"joy": np.ones(5)}), "have 5 values, but those of fit 6"),
+    "how reliable is no word": Row(lambda: model().zero_shot_reliability(["hapy"]), r"No vector for 'hapy' .* zero_shot_reliability\(\{'hapy': 'happy'\}\)",
+        code=r"reliability\((.+)\)", then=lambda labels: model().zero_shot_reliability(labels)),
+    "how reliable by what": Row(lambda: model().zero_shot_reliability(["fear"], report=LABELS), "report lacks 'unseen', 'cosine'; give what inspection.zero_shot_report found"),
+    "how reliable by one": Row(lambda: model().zero_shot_reliability(["fear"], report=pd.DataFrame({"unseen": [0.7], "cosine": [0.5]})), "report has 1 label.s. that were left out and scored; an estimate needs two"),
+    "a picture of what": Row(lambda: ZeroShotDisplay(LABELS), "The report lacks 'cosine', 'unseen'; give what zero_shot_report found"),
+    "a report without words": Row(lambda: zero_shot_report(make("LFLSTMClassifier"), X, LABELS), "LFLSTMClassifier has no label_vectors, .* give an estimator that has"),
     "calibrated columns": Row(lambda: model().set_labels(["fear"], calibrate="train"), "is for one class a row, but the model was fitted on columns of labels: .* leave calibrate at None"),
-    "calibrated by what": Row(lambda: model(form="classes").set_labels(["fear"], calibrate=True), "calibrate=True was given; expected None or 'train'"),
+    "calibrated by what": Row(lambda: model("LFLSTMClassifier", "classes").set_labels(["fear"], calibrate=True), "calibrate=True was given; expected None or 'train'"),
     "calibrated without moments": Row(lambda: model("LFLSTMClassifier", "classes").set_labels(["fear"], calibrate="train"), "fit an MTEClassifier with label_vectors, or leave calibrate at None"),
     "how many emotions": Row(lambda: model().most_probable(X, "two"), "n_labels='two' was given; expected 1 or more"),
     "a score of fewer": Row(lambda: model().score(X, LABELS[:9]), "y has 9 rows but X has 96 utterances; give both the same rows"),

@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..emotion_predictor import EmotionPredictor
+from ..labels.nearness import AsksForWords
 from ..labels.space import quoted, resolve_label_space, unseen_vectors
 from ..model_selection import given_thresholds, thresholds_after_fit, tune_thresholds
 from ..multimodal.array import MultimodalArray
@@ -37,7 +38,7 @@ __all__ = ["PooledLinearClassifier"]
 Self = TypeVar("Self", bound="PooledLinearClassifier")
 
 
-class PooledLinearClassifier(EmotionPredictor, PooledLinearBase):
+class PooledLinearClassifier(AsksForWords, EmotionPredictor, PooledLinearBase):
     """Logistic regression on statistics of each modality over its steps.
 
     The baseline that a deep system must beat. Each label of a 2-D `y`, or all classes

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from .._warn import warn_user
 from ..classifier import BaseMultimodalClassifier
+from ..labels.nearness import AsksForWords
 from ..labels.space import quoted, unseen_vectors
 from ..module_spec import ModuleSpec
 from ..multimodal.array import MultimodalArray
@@ -179,7 +180,7 @@ class MTEModule(nn.Module):
         self.label_vectors = nn.Parameter(rows, requires_grad=learn)
 
 
-class MTEClassifier(BaseMultimodalClassifier):
+class MTEClassifier(AsksForWords, BaseMultimodalClassifier):
     """Emotion recognition that can be asked for emotions it was never trained on.
 
     One bidirectional LSTM a modality, read at the last valid step, and frozen word
@@ -370,6 +371,9 @@ class MTEClassifier(BaseMultimodalClassifier):
         self, recipes: Mapping[Any, Any], rng: np.random.RandomState
     ) -> NDArray[np.float32]:
         return self._unseen_rows(recipes)
+
+    def _seen_vectors(self) -> NDArray[np.float32]:
+        return self._seen_rows
 
     def _unseen_rows(self, recipes: Mapping[Any, Any]) -> NDArray[np.float32]:
         if not self._has_vectors:
