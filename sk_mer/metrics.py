@@ -17,17 +17,33 @@ from sklearn.exceptions import UndefinedMetricWarning
 from ._concordance import concordance_score
 from ._discrepancy import mmd
 from ._label_columns import averaged, finite_columns, indicators, known_truth, pair
+from ._label_counts import f1_of_counts, share, total
+from ._multilabel_scores import (
+    exact_match_score,
+    hamming_loss,
+    jaccard_score,
+    micro_f1_score,
+)
 from ._scorers import Answer, LabelScorer
+from ._trivial import trivial_baselines
 from ._warn import warn_user
 
 __all__ = [
     "accuracy_scorer",
     "concordance_score",
     "concordance_scorer",
+    "exact_match_score",
+    "exact_match_scorer",
     "f1_scorer",
+    "hamming_loss",
+    "jaccard_score",
+    "jaccard_scorer",
     "label_auc_score",
     "make_label_scorer",
+    "micro_f1_score",
+    "micro_f1_scorer",
     "mmd",
+    "neg_hamming_loss_scorer",
     "positive_f1_score",
     "roc_auc_scorer",
     "trivial_baselines",
@@ -98,16 +114,9 @@ def weighted_accuracies(
     `weights` are those of rows, or of cells, which leave single ones out.
     """
     with np.errstate(invalid="ignore"):
-        hit_rate = _total(truth & guess, weights) / _total(truth, weights)
-        reject_rate = _total(~truth & ~guess, weights) / _total(~truth, weights)
+        hit_rate = total(truth & guess, weights) / total(truth, weights)
+        reject_rate = total(~truth & ~guess, weights) / total(~truth, weights)
     return np.asarray((hit_rate + reject_rate) / 2)
-
-
-def _total(mask: NDArray[np.bool_], weights: NDArray[np.float64] | None) -> NDArray[Any]:
-    """Rows of each column where `mask` holds, by their weights or those of the cells."""
-    if weights is None:
-        return np.asarray(mask.sum(axis=0))
-    return np.asarray(weights @ mask if weights.ndim == 1 else (weights * mask).sum(axis=0))
 
 
 def positive_f1_score(
@@ -164,17 +173,8 @@ def _f1(
     truth: NDArray[np.bool_], guess: NDArray[np.bool_], weights: NDArray[np.float64] | None
 ) -> NDArray[np.float64]:
     """By label; 0 where it is undefined."""
-    hits = _total(truth & guess, weights)
-    return _f1_of_counts(hits, _total(truth, weights), _total(guess, weights))
-
-
-def _f1_of_counts(
-    hits: NDArray[Any], actual: NDArray[Any], said: NDArray[Any]
-) -> NDArray[np.float64]:
-    total = actual + said
-    scores = np.zeros(len(total))
-    np.divide(2 * hits, total, out=scores, where=total > 0)
-    return scores
+    hits = total(truth & guess, weights)
+    return f1_of_counts(hits, total(truth, weights), total(guess, weights))
 
 
 def weighted_f1_score(
@@ -216,15 +216,8 @@ def weighted_f1_score(
     """
     truth, guess, weights, names = indicators(y_true, y_pred, sample_weight)
     present, absent = _f1(truth, guess, weights), _f1(~truth, ~guess, weights)
-    share = _share(truth, weights)
-    return averaged(share * present + (1 - share) * absent, average, "Weighted F1", names)
-
-
-def _share(mask: NDArray[np.bool_], weights: NDArray[np.float64] | None) -> NDArray[Any]:
-    """Share of the rows of each column where `mask` holds."""
-    total = _total(np.ones_like(mask), weights)
-    with np.errstate(invalid="ignore"):  # a label of which nothing is known
-        return np.asarray(_total(mask, weights) / total)
+    often = share(truth, weights)
+    return averaged(often * present + (1 - often) * absent, average, "Weighted F1", names)
 
 
 def label_auc_score(
@@ -287,70 +280,17 @@ def _auc(
     return float(positives @ outranked / pairs) if pairs else float("nan")
 
 
-def trivial_baselines(
-    y: ArrayLike, *, sample_weight: ArrayLike | None = None
-) -> dict[str, dict[str, NDArray[np.float64]]]:
-    """What predictors that look at nothing score on these labels.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,) or (n_samples, n_labels)
-        Labels of the data that a model is judged on; as in
-        :func:`weighted_accuracy_score`.
-    sample_weight : array-like of shape (n_samples,), optional
-        As in :func:`weighted_accuracy_score`.
-
-    Returns
-    -------
-    dict of str to dict of str to ndarray of shape (n_labels,)
-        Outer keys ``"all-no"``, ``"all-yes"`` and ``"prior"`` (a coin for each label
-        that falls "yes" as often as the label occurs; expected values). Inner keys
-        ``"accuracy"``, ``"weighted_accuracy"``, ``"positive_f1"``, ``"weighted_f1"``
-        and ``"auc"``. Weighted accuracy and AUC are NaN for a label without positives
-        or without negatives.
-
-    Raises
-    ------
-    ValueError
-        If 2-D labels are not 0 or 1, there are none, or the weights are no weights.
-
-    Examples
-    --------
-    >>> from sk_mer.metrics import trivial_baselines
-    >>> trivial_baselines([[1], [0], [0], [0]])["all-no"]["accuracy"].tolist()
-    [0.75]
-    """
-    array = np.asarray(y)
-    told = np.nan_to_num(array) if array.dtype.kind == "f" and array.ndim == 2 else array
-    truth, _, weights, _ = indicators(array, told, sample_weight)
-    share = _share(truth, weights)
-    rates = {"all-no": np.zeros_like(share), "all-yes": np.ones_like(share), "prior": share}
-    return {name: _scores_of_coin(share, rate) for name, rate in rates.items()}
-
-
-def _scores_of_coin(
-    share: NDArray[np.float64], rate: NDArray[np.float64]
-) -> dict[str, NDArray[np.float64]]:
-    """Scores of saying yes with probability `rate` where yes is right in `share`."""
-    no, no_rate = 1 - share, 1 - rate
-    positive = _f1_of_counts(share * rate, share, rate)
-    negative = _f1_of_counts(no * no_rate, no, no_rate)
-    undefined = (share == 0) | (share == 1)
-    half = np.where(undefined, np.nan, 0.5)
-    return {
-        "accuracy": share * rate + no * no_rate,
-        "weighted_accuracy": half,
-        "positive_f1": positive,
-        "weighted_f1": share * positive + no * negative,
-        "auc": half.copy(),
-    }
-
-
 def _label_accuracy(
     y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None
 ) -> float:
     truth, guess, weights, _ = indicators(y_true, y_pred, sample_weight)
-    return float(_share(truth == guess, weights).mean())
+    return float(share(truth == guess, weights).mean())
+
+
+def _neg_hamming_loss(
+    y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None
+) -> float:
+    return -hamming_loss(y_true, y_pred, sample_weight=sample_weight)
 
 
 # What a metric compares the truth with: predicted labels, their scores, or numbers.
@@ -361,7 +301,12 @@ _METRICS: dict[str, tuple[Callable[..., Any], Answer]] = {
     "weighted_f1": (weighted_f1_score, "labels"),
     "accuracy": (_label_accuracy, "labels"),
     "concordance": (concordance_score, "numbers"),
+    "micro_f1": (micro_f1_score, "labels"),
+    "jaccard": (jaccard_score, "labels"),
+    "exact_match": (exact_match_score, "labels"),
+    "neg_hamming_loss": (_neg_hamming_loss, "labels"),
 }
+_OF_ALL_LABELS = ("micro_f1", "jaccard", "exact_match", "neg_hamming_loss")
 
 
 def make_label_scorer(metric: str, label: Any = None) -> LabelScorer:
@@ -370,12 +315,13 @@ def make_label_scorer(metric: str, label: Any = None) -> LabelScorer:
     Parameters
     ----------
     metric : {"weighted_accuracy", "roc_auc", "f1", "weighted_f1", "accuracy", \
-"concordance"}
+"concordance", "micro_f1", "jaccard", "exact_match", "neg_hamming_loss"}
         What to score; ``"concordance"`` is for regressors, the others are for
         classifiers.
     label : object, optional
         Name of one label; the mean over labels by default. A model that was not fitted
-        on it, or speaks of others now, is asked for it.
+        on it, or speaks of others now, is asked for it. Not for the last four metrics,
+        which score all labels at once.
 
     Returns
     -------
@@ -389,7 +335,7 @@ def make_label_scorer(metric: str, label: Any = None) -> LabelScorer:
     Raises
     ------
     ValueError
-        If the metric is unknown.
+        If the metric is unknown, or scores all labels at once and a label is given.
 
     Examples
     --------
@@ -401,6 +347,11 @@ def make_label_scorer(metric: str, label: Any = None) -> LabelScorer:
         raise ValueError(
             f"metric={metric!r} was given; expected one of {', '.join(_METRICS)}."
         )
+    if label is not None and metric in _OF_ALL_LABELS:
+        raise ValueError(
+            f"label={label!r} was given, but metric={metric!r} scores all labels at once; "
+            "leave label out, or take 'f1' or 'accuracy'."
+        )
     function, answer = _METRICS[metric]
     return LabelScorer(function, answer=answer, label=label)
 
@@ -411,3 +362,7 @@ f1_scorer = make_label_scorer("f1")
 weighted_f1_scorer = make_label_scorer("weighted_f1")
 accuracy_scorer = make_label_scorer("accuracy")
 concordance_scorer = make_label_scorer("concordance")
+micro_f1_scorer = make_label_scorer("micro_f1")
+jaccard_scorer = make_label_scorer("jaccard")
+exact_match_scorer = make_label_scorer("exact_match")
+neg_hamming_loss_scorer = make_label_scorer("neg_hamming_loss")

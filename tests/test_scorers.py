@@ -204,7 +204,8 @@ def test_representations():
     with pytest.raises(
         ValueError,
         match=r"^metric='mse' was given; expected one of weighted_accuracy, roc_auc, f1, "
-        r"weighted_f1, accuracy, concordance\.$",
+        r"weighted_f1, accuracy, concordance, micro_f1, jaccard, exact_match, "
+        r"neg_hamming_loss\.$",
     ):
         make_label_scorer("mse")
     copied = pickle.loads(pickle.dumps(make_label_scorer("f1", "sad")))
