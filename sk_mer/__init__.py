@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from ._systems import systems
     from .ensemble import SoftVotingClassifier
     from .labels import load_label_vectors
-    from .linear_model import PooledLinearClassifier, PooledLinearRegressor
+    from .linear_model import (
+        ESZSLClassifier,
+        PooledLinearClassifier,
+        PooledLinearRegressor,
+    )
     from .loading import load, save
     from .models import (
         AttentionFusionClassifier,
@@ -47,6 +51,7 @@ __all__ = [
     "CMDMClassifier",
     "EFLSTMClassifier",
     "EFLSTMRegressor",
+    "ESZSLClassifier",
     "EmoBedClassifier",
     "EmoBedRegressor",
     "GraphMFNClassifier",
@@ -80,6 +85,7 @@ _HOMES = {
     "CMDMClassifier": "models",
     "EFLSTMClassifier": "models",
     "EFLSTMRegressor": "models",
+    "ESZSLClassifier": "linear_model",
     "EmoBedClassifier": "models",
     "EmoBedRegressor": "models",
     "GraphMFNClassifier": "models",

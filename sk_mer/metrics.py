@@ -262,11 +262,11 @@ def label_auc_score(
     cells = np.ones(truth.shape) if weights is None else weights
     cells = np.broadcast_to(cells if cells.ndim == 2 else cells[:, None], truth.shape)
     columns = zip(truth.T, scores.T, cells.T, strict=True)
-    aucs = np.array([_auc(*column) for column in columns])
+    aucs = np.array([ranking_auc(*column) for column in columns])
     return averaged(aucs, average, "AUC", names)
 
 
-def _auc(
+def ranking_auc(
     truth: NDArray[np.bool_],
     scores: NDArray[np.float64],
     weights: NDArray[np.float64],

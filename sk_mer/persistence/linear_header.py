@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_regressor
 
 from .._declared import check_count, check_counts, check_names, expect, is_number
 
@@ -21,25 +22,39 @@ _OF_ALL = (
     "statistics_",
 )
 _OF_CLASSIFIERS = ("C_", "_calibration", "_projection")
+_OF_ESZSL = (
+    "_calibration",
+    "_covariance",
+    "_label_map",
+    "_regressions",
+    "alpha_",
+    "label_alpha_",
+)
 _OF_REGRESSORS = ("_means", "_one_column", "_rows", "alpha_", "targets_")
-FITTED_LINEAR = (*_OF_ALL, *_OF_CLASSIFIERS, *_OF_REGRESSORS)
+FITTED_LINEAR = (*_OF_ALL, *_OF_CLASSIFIERS, *_OF_ESZSL, *_OF_REGRESSORS)
 _STATISTICS = ("mean", "std", "min", "max", "delta")
 
 
-def wanted_of_linear(*, regressor: bool) -> tuple[str, ...]:
+def wanted_of_linear(estimator: Any) -> tuple[str, ...]:
     """Names of the attributes that ``fit`` makes, beside those of all classifiers."""
-    return (*_OF_ALL, *(_OF_REGRESSORS if regressor else _OF_CLASSIFIERS))
+    if is_regressor(estimator):
+        return (*_OF_ALL, *_OF_REGRESSORS)
+    return (*_OF_ALL, *(_OF_ESZSL if _is_eszsl(estimator) else _OF_CLASSIFIERS))
 
 
-def check_linear(fitted: Mapping[str, Any], *, regressor: bool) -> None:
+def _is_eszsl(estimator: Any) -> bool:
+    return hasattr(estimator, "label_alpha")
+
+
+def check_linear(fitted: Mapping[str, Any], estimator: Any) -> None:
     """Refuse arrays that do not go together.
 
     Parameters
     ----------
     fitted : mapping of str to object
         By name; all that there must be are there.
-    regressor : bool
-        Whether the model gives numbers.
+    estimator : estimator
+        With the parameters of the file.
 
     Raises
     ------
@@ -60,14 +75,20 @@ def check_linear(fitted: Mapping[str, Any], *, regressor: bool) -> None:
         _check_array(fitted, name, (width,))
     expect(bool((fitted["scale_"] > 0).all()), "scale_", fitted["scale_"], "more than 0")
     columns = width + len(names) + 1
-    if regressor:
+    if is_regressor(estimator):
         targets = check_names(fitted["targets_"], "targets_", list)
         _check_array(fitted, "_rows", (len(targets), columns))
         _check_array(fitted, "_means", (len(targets),))
         expect(is_number(fitted["alpha_"]), "alpha_", fitted["alpha_"], "a number")
         one = fitted["_one_column"]
         expect(isinstance(one, bool), "_one_column", one, "True or False")
-        return
+    elif _is_eszsl(estimator):
+        _check_eszsl(fitted, columns)
+    else:
+        _check_classifier(fitted, columns)
+
+
+def _check_classifier(fitted: Mapping[str, Any], columns: int) -> None:
     projection = fitted["_projection"]
     n_vectors = len(projection) if isinstance(projection, np.ndarray) else 0
     _check_array(fitted, "_projection", (n_vectors, columns))
@@ -77,6 +98,20 @@ def check_linear(fitted: Mapping[str, Any], *, regressor: bool) -> None:
     for name in ("_rows", "_seen_rows"):
         _check_array(fitted, name, (len(fitted[name]), columns + n_vectors))
     expect(is_number(fitted["C_"]), "C_", fitted["C_"], "a number")
+
+
+def _check_eszsl(fitted: Mapping[str, Any], columns: int) -> None:
+    n_seen, label_map = len(fitted["_seen_names"]), fitted["_label_map"]
+    is_table = isinstance(label_map, np.ndarray) and label_map.ndim == 2
+    n_values = label_map.shape[1] if is_table else 0
+    _check_array(fitted, "_label_map", (n_seen, n_values))
+    _check_array(fitted, "_regressions", (n_seen, columns))
+    _check_array(fitted, "_covariance", (n_seen, n_seen))
+    _check_array(fitted, "_calibration", (2,))
+    for name in ("_rows", "_seen_rows"):
+        _check_array(fitted, name, (len(fitted[name]), n_seen + 1))
+    for name in ("alpha_", "label_alpha_"):
+        expect(is_number(fitted[name]), name, fitted[name], "a number")
 
 
 def _check_array(fitted: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> None:

@@ -221,7 +221,7 @@ def check_fitted(fitted: Mapping[str, Any], estimator: Any) -> None:
     matches = hasattr(estimator, "matching_weight")
     wanted += _OF_MATCHING if matches else ()
     if linear:
-        own = wanted_of_linear(regressor=regressor)
+        own = wanted_of_linear(estimator)
         wanted = (*own, *OPTIONAL, *(() if regressor else _OF_CLASSIFIERS))
     for name in fitted:
         expect(name in wanted, "a fitted attribute", name, "one that fit makes")
@@ -238,7 +238,7 @@ def check_fitted(fitted: Mapping[str, Any], estimator: Any) -> None:
     elif not linear:
         _check_numbers(fitted)
     if linear:
-        check_linear(fitted, regressor=regressor)
+        check_linear(fitted, estimator)
     if not regressor:
         check_flag(fitted["_has_vectors"], "_has_vectors")
     if "n_features_in_" in fitted:
