@@ -8,7 +8,7 @@ OUTPUT ?= bench_output
 SHELL := bash
 
 .PHONY: demo test lint types docs bench bench-fewshot bench-missing bench-systems
-.PHONY: bench-scale bench-defaults bench-semi-supervised bench-emobed fuzz mutants clean
+.PHONY: bench-scale bench-zero-shot bench-defaults bench-semi-supervised bench-emobed fuzz mutants clean
 .DEFAULT_GOAL := help
 
 help:  ## Show the targets
@@ -72,6 +72,9 @@ bench-missing: $(VENV)/.test  ## Take modalities away, with and without modality
 
 bench-systems: $(VENV)/.test  ## All systems beside the linear model; DATA=folder for real data
 	$(BIN)/python benchmarks/systems.py $(if $(DATA),--data $(DATA)) --output $(OUTPUT) $(ARGS)
+
+bench-zero-shot: $(VENV)/.test  ## Emotions left out of training; DATA=folder for real data
+	$(BIN)/python benchmarks/zero_shot.py $(if $(DATA),--data $(DATA)) --output $(OUTPUT) $(ARGS)
 
 bench-defaults: $(VENV)/.test  ## MTE's defaults beside its presets; DATA=folder
 	$(BIN)/python benchmarks/defaults.py --data $(DATA) --output $(OUTPUT) $(ARGS)

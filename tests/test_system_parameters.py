@@ -122,6 +122,14 @@ def labels(name):
     assert make(name, labels=turned).fit(X, LABELS).labels_ == turned
 
 
+def class_loss(name):
+    one, other = (
+        answers(make(name, class_loss=how).fit(X, CLASSES))
+        for how in ("softmax", "one_vs_rest")
+    )
+    assert differ(one, other)
+
+
 def loss(name):
     ways = ("squared_error", "concordance")
     one, other = (answers(make(name, loss=how).fit(X, targets(name))) for how in ways)
@@ -304,7 +312,7 @@ def unlabeled_share(name):
 ELSEWHERE = {
     function.__name__: function
     for function in (
-        labels, loss, missing, threshold, class_weight, patience, validation_fraction,
+        labels, loss, class_loss, missing, threshold, class_weight, patience, validation_fraction,
         handle_nonfinite, on_empty, device, precision, continual, memory_size, memory_strength,
         store_memory, verbose, unseen_labels, fusion_at_predict, mask_attention,
         sentiment_weight, unlabeled_weight, unlabeled_share,

@@ -27,6 +27,7 @@ __all__ = [
     "ConcordanceLoss",
     "GivenLoss",
     "MultiLabelLoss",
+    "OneVsRestLoss",
     "SquaredLoss",
     "bare_logits",
     "check_label_weights",
@@ -143,6 +144,43 @@ class ClassLoss(nn.Module):
         if self.weight is not None:
             weights = weights * self.weight[torch.where(known, y, 0)]
         return weights if sample_weight is None else weights * sample_weight
+
+
+class OneVsRestLoss(MultiLabelLoss):
+    """Binary cross-entropy of each class against all others, of one class a row.
+
+    Parameters
+    ----------
+    weight : Tensor of shape (n_classes,) or None
+        Of each class: with 1 its rows count as much as those of all others together.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_mer.engine.losses import OneVsRestLoss
+    >>> logits, y = torch.tensor([[9.0, 0.0]]), torch.tensor([0])
+    >>> round(float(OneVsRestLoss()(logits, y)), 4)
+    0.3466
+    """
+
+    def __init__(self, weight: Tensor | None = None) -> None:
+        super().__init__(None if weight is None else weight * max(len(weight) - 1, 1))
+
+    def forward(
+        self, outputs: Any, y: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
+        """Mean over the classes of the rows whose class is known."""
+        logits = bare_logits(outputs)
+        return super().forward(logits, self._columns(y, logits.shape[1]), sample_weight)
+
+    def total_weight(self, y: Tensor, sample_weight: Tensor | None = None) -> float:
+        """What the mean divides by, but for the number of classes."""
+        return super().total_weight(self._columns(y, 1), sample_weight)
+
+    @staticmethod
+    def _columns(y: Tensor, n_classes: int) -> Tensor:
+        columns = (y[:, None] == torch.arange(n_classes, device=y.device)).float()
+        return columns.masked_fill(y[:, None] == UNKNOWN_CLASS, torch.nan)
 
 
 class ConcordanceLoss(nn.Module):

@@ -21,11 +21,13 @@ from torch import Tensor, nn
 
 from .._warn import warn_user
 from ..classifier import BaseMultimodalClassifier
+from ..engine.losses import OneVsRestLoss
 from ..labels.nearness import AsksForWords
 from ..labels.space import quoted, unseen_vectors
 from ..module_spec import ModuleSpec
 from ..multimodal.array import MultimodalArray
 from ..serving.onnx_graph import OnnxGraph
+from ..targets import Targets
 from ..validation import resolve_hidden_sizes
 from .layers.head import full_precision, score_labels
 from .layers.recurrent import LSTM_CONSTRAINTS, lstm_settings
@@ -218,6 +220,10 @@ class MTEClassifier(AsksForWords, BaseMultimodalClassifier):
         Weights of the modalities that an utterance has: those learned, or equal ones,
         as in the paper's experiments with missing modalities. Training itself always
         uses the learned ones; validation and reports use what is asked for here.
+    class_loss : {"softmax", "one_vs_rest"}, default="softmax"
+        How one class a row (1-D `y`) is learned: all classes in one cross-entropy, or
+        each against all others, as columns of labels are. The latter is better for
+        classes that are asked for later.
     weight_decay : float, default=0
         Decay of all weights, as torch's optimizers take it.
     {shared_parameters}
@@ -265,6 +271,7 @@ class MTEClassifier(AsksForWords, BaseMultimodalClassifier):
         "fusion_at_predict": [StrOptions({"learned", "uniform"})],
         "encoder": [StrOptions({"lstm", "statistics"})],
         "pooling": [StrOptions({"last", "mean", "attention"})],
+        "class_loss": [StrOptions({"softmax", "one_vs_rest"})],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
     }
     _uses_label_vectors = True
@@ -289,6 +296,7 @@ class MTEClassifier(AsksForWords, BaseMultimodalClassifier):
         dropout: float = 0.15,
         padding: str = "mask",
         fusion_at_predict: str = "learned",
+        class_loss: str = "softmax",
         weight_decay: float = 0.0,
         threshold: Any = 0.5,
         pos_weight: Any = "balanced",
@@ -323,6 +331,7 @@ class MTEClassifier(AsksForWords, BaseMultimodalClassifier):
         self.dropout = dropout
         self.padding = padding
         self.fusion_at_predict = fusion_at_predict
+        self.class_loss = class_loss
         self.weight_decay = weight_decay
         self.threshold = threshold
         self.pos_weight = pos_weight
@@ -362,6 +371,11 @@ class MTEClassifier(AsksForWords, BaseMultimodalClassifier):
             pooling=self.pooling,
             **lstm_settings(self),
         )
+
+    def _make_criterion(self, targets: Targets, pos_weight: Any) -> nn.Module:
+        if targets.multilabel or self.class_loss == "softmax":
+            return super()._make_criterion(targets, pos_weight)
+        return OneVsRestLoss(pos_weight)
 
     def _net_settings(self) -> Mapping[str, Any]:
         decay = self.weight_decay

@@ -13,6 +13,7 @@ from sk_mer.engine.losses import (
     ConcordanceLoss,
     GivenLoss,
     MultiLabelLoss,
+    OneVsRestLoss,
     SquaredLoss,
     check_label_weights,
     label_weights,
@@ -124,6 +125,26 @@ class TestMultiLabelLoss:
 
     def test_extras_are_left_to_the_losses_of_systems(self):
         assert MultiLabelLoss()((LOGITS, "extras"), Y) == MultiLabelLoss()(LOGITS, Y)
+
+
+class TestOneVsRestLoss:
+    CODES = torch.tensor([2, 0, -1])
+
+    @pytest.mark.parametrize("rows", [None, ROWS])
+    def test_is_that_of_columns(self, rows):
+        columns = torch.tensor([[0.0, 0, 1], [1, 0, 0], [NAN, NAN, NAN]])
+        weights = torch.tensor([3.0, 1.0, 0.5])
+        loss = OneVsRestLoss(weights)(LOGITS, self.CODES, rows)
+        torch.testing.assert_close(loss, MultiLabelLoss(2 * weights)(LOGITS, columns, rows))
+
+    def test_parts_add_up(self):
+        loss, total = OneVsRestLoss(), 0.0
+        for part in (slice(0, 1), slice(1, 3)):
+            weight = loss.total_weight(self.CODES[part], ROWS[part])
+            total += weight * loss(LOGITS[part], self.CODES[part], ROWS[part])
+        whole = loss(LOGITS, self.CODES, ROWS)
+        total = total / loss.total_weight(self.CODES, ROWS)
+        torch.testing.assert_close(total, whole)
 
 
 class TestClassLoss:

@@ -1,0 +1,428 @@
+"""Emotions never trained on: the paper's MTE, what this package adds, and trivial answers.
+
+RAVDESS: each of eight emotions left out in turn, three folds by actor, audio and vision.
+GoEmotions: every third of 27 emotions left out, counted from the first, the second and
+the third. Generated utterances: likewise. No utterance that shows an emotion left out is
+trained on or validated by, and nothing is chosen on one.
+
+    python benchmarks/zero_shot.py                        # the generator
+    python benchmarks/zero_shot.py --data FOLDER          # real sets; or SK_MER_DATA
+    python benchmarks/zero_shot.py --data FOLDER --only MTE "pooled linear"
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import joblib
+import numpy as np
+import pandas as pd
+import torch
+from joblib import Memory, Parallel, delayed
+from judging import LINEAR, parser
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+from studies import ravdess
+from tqdm import tqdm
+
+from sk_mer import (
+    MTEClassifier,
+    MultimodalArray,
+    PooledLinearClassifier,
+    load_label_vectors,
+)
+from sk_mer.datasets import make_multimodal_emotions
+from sk_mer.feature_extraction import WordVectorSequences
+from sk_mer.inspection import ZeroShotDisplay
+from sk_mer.labels.nearness import nearest_seen
+from sk_mer.metrics import label_auc_score
+from sk_mer.preprocessing import MultimodalScaler
+
+PAPER, BEST = "MTE of the paper", "MTE"
+TITLES = {"ravdess": "RAVDESS", "goemotions": "GoEmotions"}  # of the picture
+N_DRAWS = 5  # of random label vectors
+Rows = NDArray[np.intp]
+Scores = dict[str, list[pd.DataFrame]]
+
+
+class Study(NamedTuple):
+    """Utterances with all their labels, and which of these are left out together."""
+
+    X: MultimodalArray
+    y: pd.DataFrame
+    folds: list[tuple[Rows, Rows]]  # to train on and to test
+    choices: dict[str, list[str]]
+    vectors: dict[str, Any]
+    words: dict[str, Any] = {}  # noqa: RUF012  # vectors of one word a label, if others
+    classes: bool = False  # one emotion an utterance
+    valid: Rows = np.zeros(0, dtype=np.intp)  # none: drawn from the training rows
+
+
+class Task(NamedTuple):
+    """What a model may learn from, and what it is to be asked."""
+
+    X: MultimodalArray
+    y: pd.DataFrame  # of the labels that are seen
+    valid: dict[str, Any]
+    X_test: MultimodalArray
+    truth: pd.DataFrame  # of all labels
+    unseen: list[str]
+    vectors: dict[str, Any]
+    words: dict[str, Any]
+    classes: bool
+
+    @property
+    def emotions(self) -> NDArray[Any]:
+        """One class a row."""
+        return self.y.columns.to_numpy()[self.y.to_numpy().argmax(axis=1)]
+
+    @property
+    def asked(self) -> list[str]:
+        return [*self.y.columns, *self.unseen]
+
+
+def task_of(study: Study, choice: str, fold: int) -> Task:
+    """Rows without the labels that are left out; all test rows."""
+    unseen = study.choices[choice]
+    seen = study.y.drop(columns=unseen)
+    without = (study.y[unseen].sum(axis=1) == 0).to_numpy()
+    train, test = study.folds[fold]
+    train, valid = train[without[train]], study.valid[without[study.valid]]
+    given = {"X_val": study.X[valid], "y_val": seen.iloc[valid]} if len(valid) else {}
+    return Task(
+        study.X[train], seen.iloc[train], given, study.X[test], study.y.iloc[test],
+        unseen, study.vectors, study.words or study.vectors, study.classes,
+    )  # fmt: skip
+
+
+def third(names: list[str]) -> dict[str, list[str]]:
+    """Every third name, counted from the first, the second and the third."""
+    starts = ("first", "second", "third")
+    return {f"from the {start}": names[k::3] for k, start in enumerate(starts)}
+
+
+def generated_study(folder: Path | None = None) -> Study:
+    """Eight emotions of which the best reachable scores are known."""
+    data = make_multimodal_emotions(1600, noise=1.0, random_state=0)
+    rows = np.arange(1600)
+    folds = [(rows[:1000], rows[1000:])]
+    return Study(data.X, data.y, folds, third(list(data.y.columns)), data.label_vectors)
+
+
+def ravdess_study(folder: Path) -> Study:
+    """Clips that have sound, as in the other tables."""
+    found = ravdess(folder)
+    choices = {name: [name] for name in found.y.columns}
+    X = found.X.select(*found.modalities)
+    vectors = of_forms(folder, list(found.y.columns))
+    return Study(
+        X, found.y, found.folds, choices, vectors, words=found.vectors, classes=True
+    )
+
+
+def goemotions_study(folder: Path) -> Study:
+    """Comments that have a known word; the parts are those of the corpus."""
+    import goemotions as demo
+    from words import words_for
+
+    glove = folder / "glove" / "glove.840B.300d.subset.txt"
+    parts = [demo.load(folder / "goemotions", part) for part in ("train", "dev", "test")]
+    extractor = WordVectorSequences(glove, max_steps=demo.MAX_STEPS).fit(parts[0][0])
+    X = extractor.transform(pd.concat([text for text, _ in parts], ignore_index=True))
+    y = pd.concat([y for _, y in parts], ignore_index=True)
+    part = np.repeat(np.arange(3), [len(y) for _, y in parts])
+    part[X.lengths("text") == 0] = -1
+    train, valid, test = (np.flatnonzero(part == k) for k in range(3))
+    names = list(y.columns)
+    words = load_label_vectors(glove, words_for(names, glove))
+    vectors = of_forms(folder, names)
+    return Study(X, y, [(train, test)], third(names), vectors, words, valid=valid)
+
+
+def of_forms(folder: Path, names: list[str]) -> dict[str, Any]:
+    """Vectors of several words a label."""
+    glove = folder / "glove" / "glove.840B.300d.subset.txt"
+    return load_label_vectors(glove, names, forms=True)
+
+
+STUDIES: dict[str, Callable[..., Study]] = {
+    "generated": generated_study,
+    "ravdess": ravdess_study,
+    "goemotions": goemotions_study,
+}
+# What the networks are trained by, chosen on emotions that were seen.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "generated": {"lr": 3e-3, "hidden_sizes": (16, 24, 24), "max_epochs": 15},
+    "ravdess": {
+        "lr": 3e-4, "hidden_sizes": (300, 64, 64), "batch_size": 32, "max_epochs": 60,
+        "patience": 12, "validation_fraction": 0.15,
+    },
+    "goemotions": {"batch_size": 128, "max_epochs": 4},
+}  # fmt: skip
+LINEAR_SETTINGS: dict[str, dict[str, Any]] = {
+    "generated": {"C": (1e-3, 1e-2, 1e-1)},
+    "ravdess": {"C": (1e-3, 1e-2, 1e-1)},
+    "goemotions": {"statistics": ("mean", "std"), "C": (1e-4, 1e-3)},
+}
+
+
+# Each of these gives scores of the test utterances, for all labels or for those it can.
+# Several tables of a row, such as draws of random vectors, count by their mean.
+
+
+def paper(task: Task, name: str, seed: int) -> Scores:
+    """The published network and its rates; a column a label, as the paper has it."""
+    sizes = SETTINGS[name] if name == "generated" else {}
+    kept = {"max_epochs": SETTINGS[name]["max_epochs"], **sizes}
+    vectors = {"label_vectors": task.words, "random_state": seed}
+    model = fit(MTEClassifier.from_preset("readme", **vectors, **kept), task, task.y)
+    return {PAPER: [answer(model, task)]}
+
+
+def mte(task: Task, name: str, seed: int) -> Scores:
+    """MTE as it is used today; what it says of random words, and without any word."""
+    settings = {"num_layers": 1, "random_state": seed, **SETTINGS[name]}
+    model = fit(MTEClassifier(label_vectors=task.vectors, **settings), task)
+    found = {"MTE": [answer(model, task)]}
+    found["MTE, random words"] = [
+        answer(model, task, random_vectors(task, seed + 100 * k)) for k in range(N_DRAWS)
+    ]
+    if task.classes:
+        whole = model[:-1].transform(task.X_test)
+        model[-1].set_labels(task.asked, calibrate="train")
+        proba = model[-1].predict_proba(whole)
+        found["MTE, calibrated"] = [pd.DataFrame(proba, columns=task.asked)]
+        model[-1].reset_labels()
+    seen = model.decision_function(task.X_test)
+    novelty = -np.logaddexp.reduce(seen, axis=1)
+    found["novelty alone"] = [pd.DataFrame(dict.fromkeys(task.unseen, novelty))]
+    return found
+
+
+def linear(task: Task, name: str, seed: int) -> Scores:
+    """The pooled linear model with its ridge regression to the vectors of labels."""
+    settings = {"label_vectors": task.vectors, **LINEAR_SETTINGS[name]}
+    model = fit(PooledLinearClassifier(**settings), task)
+    return {LINEAR: [answer(model, task)]}
+
+
+ROWS: dict[str, Callable[[Task, str, int], Scores]] = {
+    PAPER: paper,
+    "MTE": mte,
+    LINEAR: linear,
+}
+NOT_DRAWN = (LINEAR,)  # one fit does
+
+
+def fit(model: Any, task: Task, y: Any = None) -> Any:
+    """A pipeline with a scaler, fitted; classes where utterances have one emotion."""
+    y = (task.emotions if task.classes else task.y) if y is None else y
+    scaler = MultimodalScaler().fit(task.X)
+    given = dict(task.valid)
+    if given:
+        given["X_val"] = scaler.transform(given["X_val"])
+        if np.ndim(y) == 1:
+            given["y_val"] = given["y_val"].idxmax(axis=1).to_numpy()
+    model.fit(scaler.transform(task.X), y, **given)
+    return Pipeline([("scaler", scaler), ("model", model)])
+
+
+def answer(model: Any, task: Task, vectors: Any = None) -> pd.DataFrame:
+    """Probabilities of all labels; those that are unseen may get other vectors."""
+    labels = task.asked if vectors is None else {n: n for n in task.y} | vectors
+    proba = model.predict_proba(task.X_test, labels=labels)
+    return pd.DataFrame(proba, columns=task.asked)
+
+
+def random_vectors(task: Task, seed: int) -> dict[str, NDArray[Any]]:
+    """Directions that say nothing, as long as the vectors of the words."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    for name in task.unseen:
+        word = np.asarray(task.vectors[name])
+        drawn = rng.normal(size=len(word))
+        found[name] = drawn * np.linalg.norm(word) / np.linalg.norm(drawn)
+    return found
+
+
+def cell(
+    row: str, study: Study, name: str, choice: str, fold: int, seed: int, key: str
+) -> pd.DataFrame:
+    """AUC of each label, and who wins among classes, by all rows of one fit.
+
+    `key` stands for the study and for what is done where finished fits are kept.
+    """
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    task = task_of(study, choice, fold)
+    start = time.process_time()
+    found = ROWS[row](task, name, seed)
+    seconds = time.process_time() - start
+    about = {"choice": choice, "fold": fold, "seed": seed, "seconds": seconds}
+    rows = []
+    for shown, tables in found.items():
+        for label in tables[0].columns:
+            kind = "unseen" if label in task.unseen else "seen"
+            truth = task.truth[[label]]
+            auc = np.mean([label_auc_score(truth, t[[label]]) for t in tables])
+            rows.append({"row": shown, "label": label, "kind": kind, "auc": auc, **about})
+        if task.classes and set(tables[0].columns) == set(task.asked):
+            for kind, recall in recalls(tables[0], task).items():
+                rows.append({"row": shown, "kind": kind, "recall": recall, **about})
+    return pd.DataFrame(rows)
+
+
+def recalls(scores: pd.DataFrame, task: Task) -> dict[str, float]:
+    """Share of each class that is found among all, seen and unseen ones; means of both."""
+    guess, truth = scores.idxmax(axis=1).to_numpy(), task.truth.idxmax(axis=1).to_numpy()
+    found = {n: float((guess[truth == n] == n).mean()) for n in task.asked}
+    sides = {"seen": list(task.y.columns), "unseen": task.unseen}
+    return {
+        side: float(np.mean([found[n] for n in names])) for side, names in sides.items()
+    }
+
+
+def results(
+    name: str, study: Study, chosen: list[str], n_seeds: int, n_jobs: int, cache: Any
+) -> pd.DataFrame:
+    """What `cell` found for each fit; those in the cache are read."""
+    kept = Memory(cache, verbose=0).cache(cell, ignore=["study"])
+    held = [[m, study.X.values(m), study.X.lengths(m)] for m in study.X.modalities]
+    told = [held, study.y.to_numpy(), study.folds, study.valid, study.choices]
+    told += [list(study.vectors.values()), list(study.words.values())]
+    data = joblib.hash(told)
+    settings = {LINEAR: LINEAR_SETTINGS[name]}
+    keys = {
+        row: joblib.hash(
+            [data, inspect.getsource(ROWS[row]), settings.get(row, SETTINGS[name])]
+        )
+        for row in chosen
+    }
+    jobs = [
+        (row, choice, fold, seed)
+        for row in chosen
+        for seed in range(1 if row in NOT_DRAWN else n_seeds)
+        for choice in study.choices
+        for fold in range(len(study.folds))
+    ]
+    tasks = (
+        delayed(kept)(row, study, name, choice, fold, seed, keys[row])
+        for row, choice, fold, seed in jobs
+    )
+    done = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
+    return pd.concat(list(tqdm(done, total=len(jobs), desc=name, mininterval=10)))
+
+
+def table(found: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Mean over labels, choices and folds, with the spread over seeds; chance."""
+    scores = found.dropna(subset=["auc"])
+    single = len(next(iter(study.choices.values()))) == 1
+    groups = {"unseen": scores[scores["kind"] == "unseen"]}
+    if not single:
+        for choice in study.choices:
+            part = groups["unseen"]
+            groups[f"unseen {choice}"] = part[part["choice"] == choice]
+    groups["seen"] = scores[scores["kind"] == "seen"]
+    shown = {}
+    for title, part in groups.items():
+        by_seed = part.groupby(["row", "seed"], sort=False)["auc"].mean()
+        shown[f"AUC, {title}"] = written(by_seed)
+    seconds = scores.groupby("row", sort=False)["seconds"].mean()
+    shown["CPU seconds"] = seconds.map("{:.0f}".format)
+    whole = pd.DataFrame(shown).loc[found["row"].unique()].fillna("")
+    whole = whole.drop(index="MTE, calibrated", errors="ignore")  # ranks as before
+    whole.loc["chance"] = ["0.500"] * (len(shown) - 1) + [""]
+    return whole.rename_axis(None)
+
+
+def written(by_seed: pd.Series) -> pd.Series:
+    """Mean ± standard deviation over seeds of each row."""
+    groups = by_seed.groupby("row", sort=False)
+    spread = groups.std(ddof=1).map(lambda v: "" if np.isnan(v) else f" ± {v:.3f}")
+    return groups.mean().map("{:.3f}".format) + spread
+
+
+def by_emotion(found: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """AUC of each emotion that was left out, beside the nearest one that was not."""
+    unseen = found[found["kind"].eq("unseen") & found["auc"].notna()]
+    unseen = unseen[unseen["row"] != "MTE, calibrated"]
+    scores = unseen.pivot_table(index="label", columns="row", values="auc", sort=False)
+    words = study.words or study.vectors
+    near = []
+    for names in study.choices.values():
+        seen = {name: words[name] for name in study.y.columns if name not in names}
+        near.append(nearest_seen(seen, {name: words[name] for name in names}))
+    distances = pd.concat(near)[["nearest", "cosine"]]
+    return distances.join(scores[list(unseen["row"].unique())]).loc[study.y.columns]
+
+
+def generalised(found: pd.DataFrame) -> pd.DataFrame:
+    """Classes found among seen and unseen ones, of each choice; means over choices."""
+    told = found.dropna(subset=["recall"])
+    keys = ["row", "seed", "choice", "kind"]
+    wide = told.groupby(keys, sort=False)["recall"].mean().unstack("kind")
+    total = wide["seen"] + wide["unseen"]
+    both = 2 * wide["seen"] * wide["unseen"] / total.where(total > 0, 1)
+    titles = {"seen": "recall, seen", "unseen": "recall, unseen"}
+    means = wide.assign(harmonic=both).groupby(["row", "seed"], sort=False).mean()
+    titles["harmonic"] = "harmonic mean"
+    shown = {title: written(means[name]) for name, title in titles.items()}
+    whole = pd.DataFrame(shown)
+    whole.loc["always a seen class, at random"] = ["0.143", "0.000", "0.000"]
+    return whole.rename_axis(None)
+
+
+def picture(tables: dict[str, pd.DataFrame], row: str) -> Figure:
+    """Scores of the emotions left out against how near the others are, a study a panel."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    for ax, (name, emotions) in zip(
+        np.ravel(figure.subplots(1, len(tables), sharey=True)), tables.items(), strict=True
+    ):
+        report = emotions.rename(columns={row: "unseen"})
+        ZeroShotDisplay(report).plot(ax=ax)
+        ax.set_title(TITLES[name])
+    return figure
+
+
+def keep(name: str, tables: dict[str, pd.DataFrame], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind, shown in tables.items():
+        digits = shown.round(3)
+        digits.to_csv(folder / f"zero_shot_{name}{kind}.csv")
+
+
+def main() -> None:
+    options = parser(__doc__.splitlines()[0])
+    options.add_argument("--studies", nargs="+", choices=list(STUDIES))
+    options.add_argument("--only", nargs="+", choices=list(ROWS), help="some of the rows")
+    arguments = options.parse_args()
+    folder = arguments.data and Path(arguments.data)
+    names = arguments.studies or (list(STUDIES) if folder else ["generated"])
+    chosen, drawn = arguments.only or list(ROWS), {}
+    for name in names:
+        study = Memory(arguments.cache, verbose=0).cache(STUDIES[name])(folder)
+        found = results(
+            name, study, chosen, arguments.seeds, arguments.jobs, arguments.cache
+        )
+        tables = {"": table(found, study), "_emotions": by_emotion(found, study)}
+        if study.classes:
+            tables["_classes"] = generalised(found)
+        for shown in tables.values():
+            print(f"\n{name}, {arguments.seeds} seeds\n{shown.round(3).to_string()}")
+        if arguments.output:
+            keep(name, tables, arguments.output)
+        if name in TITLES and BEST in tables["_emotions"]:
+            drawn[name] = tables["_emotions"]
+    if arguments.output and drawn:
+        path = arguments.output / "zero_shot.svg"
+        picture(drawn, BEST).savefig(path, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()
