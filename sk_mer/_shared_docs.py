@@ -117,6 +117,9 @@ modalities_ : list of str
     Modalities of ``fit``.
 n_features_ : dict of str to int
     Their feature sizes.
+provenance_ : dict of str to dict
+    What made the features of ``fit``, by modality, where ``X.provenance`` told it; those
+    of another extractor are refused.
 n_steps_ : dict of str to int
     Steps of the longest utterance of ``fit`` in each.
 n_nonfinite_ : dict of str to int

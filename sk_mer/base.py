@@ -381,6 +381,7 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
     ) -> None:
         """Take over what was trained, and what is known of its data."""
         self.n_empty_ = n_empty
+        self.provenance_ = data.provenance
         self.net_ = net
         self.history_ = self._kept_history(whole_epochs(history))
         self.n_iter_ = len(self.history_)

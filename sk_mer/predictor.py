@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._display import Shown
 from ._warn import warn_user
 from .labels.space import quoted
+from .multimodal._provenance import refuse_other_maker
 from .multimodal.array import MultimodalArray
 from .padding import rows_by_length
 from .validation import (
@@ -148,6 +149,9 @@ class MultimodalPredictor(Shown, metaclass=ABCMeta):
     def _fitting_modalities(self, X: MultimodalArray, *, fitting: bool) -> MultimodalArray:
         """The modalities of ``fit``, in their order; refuses others and other sizes."""
         check_fitted_modalities(X, self.n_features_)
+        known = getattr(self, "provenance_", {})
+        for name, made_by in X.provenance.items():
+            refuse_other_maker(name, made_by, known.get(name), "X", "fit")
         names = self.modalities_
         used = names if fitting else self._used_at_predict(names)
         present = [name for name in used if name in X]

@@ -7,6 +7,7 @@ they can stand in a scikit-learn ``Pipeline`` before a classifier.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Real
 from typing import Any, TypeVar
 
@@ -99,12 +100,11 @@ class _MultimodalTransformer(TransformerMixin, Shown, auto_wrap_output_keys=None
         X = as_utterances(X)
         data = self._read(X, reset=False)
         check_fitted_modalities(data, self.n_features_)
-        blocks = {
-            name: self._change(name, data)
-            if name in self.modalities_
-            else data._block(name)
-            for name in data.modalities
-        }
+        blocks = {name: data._block(name) for name in data.modalities}
+        for name in self.modalities_:
+            if name in blocks:
+                made_by = blocks[name].provenance
+                blocks[name] = replace(self._change(name, data), provenance=made_by)
         if is_container(X) or getattr(X, "ndim", 2) == 3:
             return data._with_blocks(blocks)
         return blocks[data.modalities[0]].steps().astype(_float_type(X))

@@ -18,6 +18,7 @@ from ._natural_inputs import as_utterances
 from .labels.space import quoted
 from .labels.suggestions import quoted_with_near
 from .multimodal._matrix import checked_form, is_form
+from .multimodal._provenance import refuse_other_maker
 from .multimodal.array import MultimodalArray
 
 __all__ = ["check_multimodal", "resolve_by_modality", "resolve_hidden_sizes"]
@@ -354,6 +355,8 @@ def modalities_as_in(
                 f"Modality {name!r} has {size} features in {what}, but "
                 f"{X.n_features[name]} in X; use the same extractor for both."
             )
+        made_by = X_val._block(name).provenance
+        refuse_other_maker(name, made_by, X._block(name).provenance, what, "X")
     for name, size in X.n_features.items():
         if name not in X_val and name not in may_lack:
             nobody = f"[np.zeros((0, {size}))] * {len(X_val)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -168,7 +169,9 @@ def _by_word(
             inside = _inside(row, frames, name, clock, words[row])
             rows.append(gather(frames, inside).astype(np.float32))
             counts.append(inside.sum(axis=1))
-        aligned[name] = MultimodalArray({name: rows})._block(name)
+        made_by = X._block(name).provenance
+        block = MultimodalArray({name: rows})._block(name)
+        aligned[name] = replace(block, provenance=made_by)
         _warn_of_counts(np.concatenate(counts), name, room)
     return X._with_blocks({**X._blocks, **aligned})
 

@@ -188,7 +188,7 @@ class PooledLinearBase(MultimodalPredictor):
         """Features of all rows, on the scale of those to train on."""
         X, weights = data.X[0], data.weights[data.train]
         self.n_features_, self.modalities_ = dict(X.n_features), list(X.modalities)
-        self.n_empty_ = data.n_empty
+        self.n_empty_, self.provenance_ = data.n_empty, X.provenance
         self.n_nonfinite_ = nonfinite_counts(X, X.modalities, self.handle_nonfinite)
         # Of one step the mean, the least and the greatest are all the same.
         self.statistics_ = {

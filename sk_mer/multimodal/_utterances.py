@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from numbers import Integral
 from typing import Any, TypeVar
@@ -10,8 +11,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._declared import damaged
 from ._construct import listed
 from ._groups import checked_groups, joined_groups
+from ._provenance import checked_provenance
 from ._rows import Utterance, position, row_index, row_key
 from .ragged import Block
 
@@ -48,6 +51,12 @@ class Utterances:
     def n_features(self) -> dict[str, int]:
         """Feature size of each modality."""
         return {name: block.n_features for name, block in self._blocks.items()}
+
+    @property
+    def provenance(self) -> dict[str, dict[str, Any]]:
+        """What made each modality, of those where that is known."""
+        made = {name: block.provenance for name, block in self._blocks.items()}
+        return {name: dict(maker) for name, maker in made.items() if maker is not None}
 
     @property
     def groups(self) -> NDArray[Any] | None:
@@ -226,6 +235,49 @@ class Utterances:
         ['a', 'b']
         """
         return self._from_blocks(self._blocks, checked_groups(groups, len(self)))
+
+    def with_provenance(
+        self: Self, provenance: Mapping[str, Mapping[str, Any] | None]
+    ) -> Self:
+        """The same utterances, with what made the features of these modalities.
+
+        Estimators remember it and refuse utterances whose features another extractor
+        made, or the same one with other settings. Extractors of this package that read
+        pretrained models tell it themselves.
+
+        Parameters
+        ----------
+        provenance : mapping of str to mapping or None
+            By modality; text, numbers and lists of them by name, such as
+            ``{"model": "emotion2vec", "layers": [8]}``. None for what is not known.
+
+        Returns
+        -------
+        MultimodalArray
+            Shares the values.
+
+        Raises
+        ------
+        ValueError
+            If a modality is unknown, or a value is of another kind.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sk_mer import MultimodalArray
+        >>> X = MultimodalArray(audio=np.eye(3))
+        >>> X = X.with_provenance({"audio": {"model": "emotion2vec", "layers": [8]}})
+        >>> X[:2].provenance
+        {'audio': {'model': 'emotion2vec', 'layers': [8]}}
+        """
+        blocks = dict(self._blocks)
+        for name, maker in provenance.items():
+            block, known = self._block(name), None
+            if maker is not None:
+                with damaged("provenance cannot be kept ({}).".format):
+                    known = checked_provenance(maker, f"provenance[{name!r}]")
+            blocks[name] = replace(block, provenance=known)
+        return self._with_blocks(blocks)
 
     def copy(self: Self) -> Self:
         """A compact copy that holds the steps of these rows and no others.

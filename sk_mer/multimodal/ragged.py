@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from .._warn import warn_user
+from ._provenance import Provenance, joined_provenance
 
 # Steps read at a time where a whole modality is looked through, so that looking
 # through a memory map costs megabytes and not its size.
@@ -37,6 +38,8 @@ class Block:
         None where the lengths are known.
     table : ndarray of shape (n_words, n_features) or None
         Vectors that many steps share.
+    provenance : mapping or None
+        What made the values, where that is known.
     """
 
     values: NDArray[Any]
@@ -44,6 +47,7 @@ class Block:
     lengths: NDArray[np.int64]
     window: int | None = None
     table: NDArray[Any] | None = None
+    provenance: Provenance | None = None
 
     @property
     def n_features(self) -> int:
@@ -159,7 +163,8 @@ class Block:
         starts = np.cumsum(self.lengths) - self.lengths
         window = self._window_if_full()
         values = np.array(block.raw_steps())
-        return Block(values, starts, self.lengths.copy(), window, block.table)
+        lengths = self.lengths.copy()
+        return Block(values, starts, lengths, window, block.table, self.provenance)
 
     def with_zeros(self, lengths: NDArray[np.int64]) -> Block:
         """So many steps of zeros, stored nowhere, where an utterance has no step."""
@@ -179,7 +184,7 @@ class Block:
         stored = self.values[np.maximum(index, 0)] if len(self.values) else index
         ids = np.where(index < 0, np.int64(len(self.table)), stored)
         starts = np.cumsum(self.lengths) - self.lengths
-        return Block(ids, starts, self.lengths, None, table)
+        return Block(ids, starts, self.lengths, None, table, self.provenance)
 
     def _window_if_full(self) -> int | None:
         full = self.window is not None and (self.lengths == self.window).all()
@@ -193,16 +198,18 @@ class Block:
             raise ValueError(
                 f"Cannot join modality {name!r} with feature sizes {sorted(sizes)}."
             )
+        maker = joined_provenance(name, [block.provenance for block in blocks])
         blocks = [block.with_zero_vector() for block in blocks]
         lengths = np.concatenate([block.lengths for block in blocks])
         windows = {block._window_if_full() for block in blocks}
         table = blocks[0].table
         if table is not None and all(block.table is table for block in blocks):
             ids = np.concatenate([block.raw_steps() for block in blocks])
-            return cls.from_ids(name, ids, lengths, table)
+            return replace(cls.from_ids(name, ids, lengths, table), provenance=maker)
         values = np.concatenate([block.steps() for block in blocks])
         joined = cls.from_flat(name, values, lengths)
-        return replace(joined, window=windows.pop() if len(windows) == 1 else None)
+        window = windows.pop() if len(windows) == 1 else None
+        return replace(joined, window=window, provenance=maker)
 
     def padded(self, n_steps: int | None = None, *, left: bool = False) -> NDArray[Any]:
         """Dense ``(n, n_steps, n_features)``; zeros beyond each utterance's own steps."""

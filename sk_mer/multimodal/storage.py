@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .._declared import BadValue, check_flag, damaged, expect, is_count
 from .._regular_files import refuse_special_file
 from ._groups import read_groups, write_groups
+from ._provenance import checked_provenance
 from .ragged import Block
 
 __all__ = ["read_container", "write_container"]
@@ -56,7 +57,11 @@ def write_container(
         if block.table is not None:
             np.save(folder / f"{k}.vectors.npy", block.table)
         full = block._window_if_full()
-        entries.append({"name": name, "window": full, "vectors": block.table is not None})
+        entry: dict[str, Any] = {"name": name, "window": full}
+        entry["vectors"] = block.table is not None
+        if block.provenance is not None:
+            entry["provenance"] = dict(block.provenance)
+        entries.append(entry)
     if groups is not None:
         write_groups(groups, folder)
     index = {
@@ -137,7 +142,7 @@ def read_container(
 
 def _checked_name(entry: Any, before: Collection[str]) -> str:
     keys = {"name", "window", "vectors"}
-    fits = isinstance(entry, dict) and set(entry) == keys
+    fits = isinstance(entry, dict) and set(entry) - {"provenance"} == keys
     expect(fits, "an entry of modalities", entry, f"{sorted(keys)}")
     name = entry["name"]
     fits = isinstance(name, str) and name not in before
@@ -157,6 +162,9 @@ def _read_block(entry: Mapping[str, Any], folder: Path, k: int, mmap: bool) -> B
         block = Block.from_ids(name, values, lengths, table)
     else:
         block = Block.from_flat(name, values, lengths)
+    if "provenance" in entry:
+        maker = checked_provenance(entry["provenance"], f"the provenance of {name!r}")
+        block = replace(block, provenance=maker)
     if window is None:
         return block
     fits = is_count(window, 1) and bool((lengths == window).all())

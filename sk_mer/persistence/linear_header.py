@@ -18,6 +18,7 @@ _OF_ALL = (
     "n_empty_",
     "n_features_",
     "n_nonfinite_",
+    "provenance_",
     "scale_",
     "statistics_",
 )

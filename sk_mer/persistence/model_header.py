@@ -30,6 +30,7 @@ from .._declared import (
     is_number,
 )
 from ..labels.space import is_table
+from ..multimodal._provenance import check_makers
 from ..targets import UNKNOWN_CLASS
 from ..validation import check_declared_modalities
 from .linear_header import FITTED_LINEAR, check_linear, wanted_of_linear
@@ -57,6 +58,7 @@ _OF_ALL = (
     "n_iter_",
     "n_nonfinite_",
     "n_steps_",
+    "provenance_",
     "_n_steps",
 )
 _OF_CLASSIFIERS = (
@@ -84,6 +86,7 @@ OPTIONAL = (
     "continual_report_",
     "feature_names_in_",
     "n_features_in_",
+    "provenance_",
     "_auxiliary_means",
     "_score_offsets",
     "_score_terms",
@@ -239,6 +242,7 @@ def check_fitted(fitted: Mapping[str, Any], estimator: Any) -> None:
         _check_numbers(fitted)
     if linear:
         check_linear(fitted, estimator)
+    check_makers(fitted.get("provenance_", {}), fitted["n_features_"])
     if not regressor:
         check_flag(fitted["_has_vectors"], "_has_vectors")
     if "n_features_in_" in fitted:
