@@ -8,7 +8,7 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
@@ -22,34 +22,35 @@ from .._optional import import_optional
 from .._warn import warn_user
 from ..multimodal.array import MultimodalArray
 
-__all__ = ["FileSequences"]
+__all__ = ["FileByFile", "FileSequences", "Found", "NothingThere"]
 
-Sequences = list["NDArray[np.float32] | None"]
+
+class Found(NamedTuple):
+    """The steps of an item; or what is wrong with it, or what it rightly lacks."""
+
+    steps: NDArray[np.float32] | None
+    fault: str = ""
+    lack: str = ""
+
+
+class NothingThere(Exception):
+    """A recording is sound, and has nothing of what was asked for."""
 
 
 class FileSequences(  # type: ignore[call-arg]
     TransformerMixin, Shown, auto_wrap_output_keys=None, metaclass=ABCMeta
 ):
-    """Turn files into sequences, one file an utterance.
-
-    A subclass says in ``_settings`` what its result depends on and computes it in the
-    function that ``_reader`` returns, which runs in worker processes.
-    """
+    """Turn files into sequences, one file an utterance."""
 
     modality: str
     on_error: str
     memory: Any
-    n_jobs: int | None
     progress: bool
     columns_: list[str]
 
     @abstractmethod
-    def _reader(self) -> Any:
-        """A function of a path and the settings that gives ``(n_steps, n_features)``."""
-
-    @abstractmethod
-    def _settings(self) -> dict[str, Any]:
-        """What the result depends on besides the file."""
+    def _read_many(self, paths: Sequence[Path]) -> Iterable[Found]:
+        """What each file holds, in their order."""
 
     @abstractmethod
     def _find_columns(self, paths: Sequence[Path]) -> list[str]:
@@ -76,7 +77,7 @@ class FileSequences(  # type: ignore[call-arg]
         """
         if self.on_error not in ("raise", "skip"):
             raise ValueError(f"on_error={self.on_error!r}; expected 'raise' or 'skip'.")
-        paths = [path for path in _paths(X) if path is not None]
+        paths = [path for path in paths_of(X) if path is not None]
         if not paths:
             raise ValueError(
                 f"{type(self).__name__} was given no file at all; expected one path an "
@@ -112,7 +113,8 @@ class FileSequences(  # type: ignore[call-arg]
             If files were skipped, with their number.
         """
         check_is_fitted(self)
-        return MultimodalArray({self.modality: self._read_all(_paths(X))})
+        made = MultimodalArray({self.modality: self._read_all(paths_of(X))})
+        return made.with_provenance({self.modality: getattr(self, "provenance_", None)})
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
         """Names of the features of a step.
@@ -129,31 +131,25 @@ class FileSequences(  # type: ignore[call-arg]
         check_is_fitted(self)
         return np.asarray(self.columns_, dtype=object)
 
-    def _read_all(self, paths: Sequence[Path | None]) -> Sequences:
-        read = joblib.Memory(self.memory, verbose=0).cache(_read_one)
-        settings = self._settings()
-        trains = "torch" in sys.modules
-        tasks = [
-            joblib.delayed(_in_worker)(
-                trains, read, self._reader(), str(path), _stamp(path), settings
-            )
-            for path in paths
-            if path is not None
-        ]
-        found = joblib.Parallel(n_jobs=self.n_jobs, return_as="generator")(tasks)
-        if self.progress:
-            tqdm = import_optional("tqdm", "progress=True", "progress").tqdm
-            found = tqdm(found, total=len(tasks), desc=self.modality, unit="file")
-        results = iter(list(found))
+    def _read_all(self, paths: Sequence[Path | None]) -> list[NDArray[np.float32]]:
+        results = iter(list(self._read_many([p for p in paths if p is not None])))
         empty = np.zeros((0, len(self.columns_)), dtype=np.float32)
-        rows: Sequences = []
-        failed: dict[str, str] = {}
+        rows, failed, lacking = [], {}, {}
         for path in paths:
-            steps, fault = next(results) if path is not None else (None, "")
-            if fault:
-                failed[str(path)] = fault
-            rows.append(empty if steps is None else steps)
-        self._report(failed, sum(path is not None for path in paths))
+            found = next(results) if path is not None else Found(None)
+            if found.fault:
+                failed[str(path)] = found.fault
+            if found.lack:
+                lacking[str(path)] = found.lack
+            rows.append(empty if found.steps is None else found.steps)
+        n_files = sum(path is not None for path in paths)
+        self._report(failed, n_files)
+        if lacking:
+            first, lack = next(iter(lacking.items()))
+            warn_user(
+                f"{len(lacking)} of {n_files} recordings count as missing; the first is "
+                f"{first}: {lack}."
+            )
         return rows
 
     def _report(self, failed: dict[str, str], n_files: int) -> None:
@@ -171,7 +167,42 @@ class FileSequences(  # type: ignore[call-arg]
         )
 
 
-def _paths(X: Any) -> list[Path | None]:
+class FileByFile(FileSequences):
+    """Files that are read each by itself, by a function that runs in worker processes."""
+
+    n_jobs: int | None
+
+    @abstractmethod
+    def _reader(self) -> Any:
+        """A function of a path and the settings that gives ``(n_steps, n_features)``."""
+
+    @abstractmethod
+    def _settings(self) -> dict[str, Any]:
+        """What the result depends on besides the file."""
+
+    def _read_many(self, paths: Sequence[Path]) -> Iterable[Found]:
+        read = joblib.Memory(self.memory, verbose=0).cache(_read_one)
+        settings = self._settings()
+        trains = "torch" in sys.modules
+        tasks = [
+            joblib.delayed(_in_worker)(
+                trains, read, self._reader(), str(path), _stamp(path), settings
+            )
+            for path in paths
+        ]
+        found = joblib.Parallel(n_jobs=self.n_jobs, return_as="generator")(tasks)
+        if self.progress:
+            found = with_bar(found, len(tasks), self.modality)
+        return [Found(*result) for result in found]
+
+
+def with_bar(found: Any, total: int, name: str) -> Any:
+    """Results behind a bar that shows how many there are."""
+    tqdm = import_optional("tqdm", "progress=True", "progress").tqdm
+    return tqdm(found, total=total, desc=name, unit="file")
+
+
+def paths_of(X: Any) -> list[Path | None]:
     if isinstance(X, (str, os.PathLike)):
         raise TypeError("One path was given; expected a list of paths, as in [path].")
     if hasattr(X, "columns"):
@@ -195,9 +226,9 @@ def _absent(path: Any) -> bool:
     return path is None or bool(pd.isna(path))
 
 
-def _stamp(path: Path | None) -> tuple[int, int]:
+def _stamp(path: Path) -> tuple[int, int]:
     """Size and time of change: a file that was changed is read anew."""
-    if path is None or not path.is_file():
+    if not path.is_file():
         return 0, 0
     found = path.stat()
     return found.st_size, found.st_mtime_ns

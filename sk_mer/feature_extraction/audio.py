@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._optional import import_optional
-from ._files import FileSequences
+from ._files import FileByFile
 
 __all__ = ["AcousticSequences"]
 
@@ -29,7 +29,7 @@ _SMILE_SETS = {"egemaps": "eGeMAPSv02", "gemaps": "GeMAPSv01b", "compare": "ComP
 _SMILE_RATE = 100.0
 
 
-class AcousticSequences(FileSequences):
+class AcousticSequences(FileByFile):
     """Turn sound files into sequences of acoustic features.
 
     Parameters

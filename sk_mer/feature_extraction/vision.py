@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from ._files import FileSequences, _paths
+from ._files import FileByFile, paths_of
 
 __all__ = ["ActionUnitSequences"]
 
@@ -20,7 +20,7 @@ __all__ = ["ActionUnitSequences"]
 _ACTION_UNIT = re.compile(r"^AU\d{2}(?:_[rc])?$")
 
 
-class ActionUnitSequences(FileSequences):
+class ActionUnitSequences(FileByFile):
     r"""Turn OpenFace 2 or py-feat CSV files into sequences of facial action units.
 
     Frames in which no face was found are left out. Of several faces the one is read
@@ -110,7 +110,7 @@ class ActionUnitSequences(FileSequences):
         """
         check_is_fitted(self)
         found = []
-        for path in _paths(X):
+        for path in paths_of(X):
             if path is None:
                 found.append(np.zeros(0))
                 continue
