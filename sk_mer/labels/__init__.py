@@ -3,5 +3,13 @@
 from .emotion_words import EMOTION_WORDS
 from .space import LabelSpace, load_label_vectors
 from .suggestions import suggest_words
+from .texts import LabelTexts, concat_label_vectors
 
-__all__ = ["EMOTION_WORDS", "LabelSpace", "load_label_vectors", "suggest_words"]
+__all__ = [
+    "EMOTION_WORDS",
+    "LabelSpace",
+    "LabelTexts",
+    "concat_label_vectors",
+    "load_label_vectors",
+    "suggest_words",
+]

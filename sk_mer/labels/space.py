@@ -150,6 +150,8 @@ def load_label_vectors(
         - a ``.kv`` file saved by gensim (a pickle: open only files that you trust),
         - a gensim ``KeyedVectors``,
         - a mapping of words to vectors,
+        - a lexicon of words and numbers between tabs, such as NRC-VAD's (``.txt``),
+        - :class:`~sk_mer.labels.LabelTexts`, which reads labels as sentences,
         - an ``(n_labels, n_dimensions)`` array with a row for each of `words`.
     words : sequence or mapping
         Labels. A label is looked up as a word; a list or tuple of words is averaged

@@ -160,9 +160,11 @@ def look_up(source: Any, words: list[Any]) -> dict[Any, Any]:
     if isinstance(source, (str, os.PathLike)):
         texts = [word for word in words if isinstance(word, str)]
         return dict(read_vectors(Path(source), texts)) if texts else {}
+    if hasattr(source, "look_up"):
+        return dict(source.look_up(words))
     raise TypeError(
         f"label_vectors is a {type(source).__name__}; expected a path, gensim "
-        "KeyedVectors, a mapping of words to vectors, or an array."
+        "KeyedVectors, a mapping of words to vectors, LabelTexts, or an array."
     )
 
 
@@ -174,6 +176,8 @@ def is_keyed_vectors(source: Any) -> bool:
 def _tokens(source: Any) -> Iterator[str]:
     if isinstance(source, (str, os.PathLike)):
         return file_tokens(Path(source))
+    if hasattr(source, "look_up"):  # cannot list what it could be asked for
+        return iter(())
     keys = source if isinstance(source, Mapping) else source.key_to_index
     return (key for key in keys if isinstance(key, str))
 
@@ -188,7 +192,8 @@ def _likeness(word: str, other: str) -> float:
 
 def _neighbours(source: Any, seeds: Sequence[str]) -> list[str]:
     """Words whose vectors point where those of the seeds do; of files none."""
-    if isinstance(source, (str, os.PathLike)) or not seeds:
+    is_path = isinstance(source, (str, os.PathLike))
+    if is_path or hasattr(source, "look_up") or not seeds:
         return []
     words = list(_tokens(source))
     try:

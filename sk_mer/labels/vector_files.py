@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._regular_files import refuse_special_file
+from .lexicon_files import is_lexicon, lexicon_words, read_lexicon
 
 Vectors = dict[str, NDArray[np.float32]]
 
@@ -44,6 +45,8 @@ def read_vectors(path: Path, words: Sequence[str]) -> Vectors:
     refuse_special_file(path)
     if path.suffix == ".kv":
         return from_keyed_vectors(load_keyed_vectors(path), words)
+    if is_lexicon(path):
+        return read_lexicon(path, words)
     layout = _layout(path)
     read = _read_binary if layout.is_binary else _read_text
     return read(path, words, layout)
@@ -53,6 +56,9 @@ def file_tokens(path: Path) -> Iterator[str]:
     """Every word of a file; used only to suggest a way out when one is missing."""
     if path.suffix == ".kv":
         yield from load_keyed_vectors(path).key_to_index
+        return
+    if is_lexicon(path):
+        yield from lexicon_words(path)
         return
     layout = _layout(path)
     if layout.is_binary:

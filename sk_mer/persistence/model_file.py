@@ -99,6 +99,13 @@ def _header(estimator: Any, writer: PlainWriter) -> dict[str, Any]:
             f"label_vectors is a gensim KeyedVectors and was not saved; {_GIVE_VECTORS}"
         )
         params["label_vectors"] = {}
+    if hasattr(params.get("label_vectors"), "known"):
+        params["label_vectors"] = params["label_vectors"].known()
+        writer.notes.append(
+            "label_vectors makes vectors of texts and was not saved, but the "
+            f"{len(params['label_vectors'])} vectors that it was asked for were; "
+            f"{_GIVE_VECTORS}"
+        )
     if "net_params" in params:
         params["device"] = str(params["device"])
         params["net_params"], left_out = plain_settings(params["net_params"])
