@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
+from sklearn.utils.validation import check_is_fitted
 
 from .space import (
     label_recipes,
@@ -119,9 +120,6 @@ class AsksForWords:
     _has_vectors: bool
     _seen_names: tuple[Any, ...]
 
-    def _check_fitted(self) -> None:
-        """Of the classifier."""
-
     def _seen_vectors(self) -> NDArray[Any]:
         """Vectors of the labels of ``fit``."""
         space = resolve_label_space(self._seen_names, self.labels, self.label_vectors)
@@ -161,7 +159,7 @@ class AsksForWords:
         scores, unless a line through them and the cosines does better at scores that it
         was not fitted on; the interval is what to look at.
         """
-        self._check_fitted()
+        check_is_fitted(self)
         if not self._has_vectors:
             raise ValueError(
                 f"This {type(self).__name__} learned no vectors of words; give "
