@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ._systems import systems
     from .ensemble import SoftVotingClassifier
     from .labels import load_label_vectors
+    from .lexical import LexicalEmotionScorer
     from .linear_model import (
         ESZSLClassifier,
         PooledLinearClassifier,
@@ -57,6 +58,7 @@ __all__ = [
     "GraphMFNClassifier",
     "LFLSTMClassifier",
     "LFLSTMRegressor",
+    "LexicalEmotionScorer",
     "MCTNClassifier",
     "MTEClassifier",
     "MTLClassifier",
@@ -91,6 +93,7 @@ _HOMES = {
     "GraphMFNClassifier": "models",
     "LFLSTMClassifier": "models",
     "LFLSTMRegressor": "models",
+    "LexicalEmotionScorer": "lexical",
     "MCTNClassifier": "models",
     "MTEClassifier": "models",
     "ModuleClassifier": "own_module",

@@ -7,7 +7,7 @@ from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
-from . import linear_model, models, preprocessing
+from . import lexical, linear_model, models, preprocessing
 from ._declared import damaged
 from ._warn import warn_user
 from .persistence.model_file import load_estimator, save_estimator
@@ -16,7 +16,9 @@ from .persistence.steps import refuse_other_steps
 __all__ = ["load", "save"]
 
 _KNOWN = {
-    name: getattr(home, name) for home in (models, linear_model) for name in home.__all__
+    name: getattr(home, name)
+    for home in (models, linear_model, lexical)
+    for name in home.__all__
 }
 _STEPS = {name: getattr(preprocessing, name) for name in preprocessing.__all__}
 

@@ -268,12 +268,29 @@ def standardised_alone(X: MultimodalArray, X_val: MultimodalArray) -> str | None
         ratio = np.abs(np.log(spread[varies] / std[varies]))
         if max(np.median(shift), np.median(ratio)) < _FAR:
             continue
-        mean, std = moments(X, name)
-        if (np.abs(mean) < _STANDARD).all() and (
-            np.abs(std - 1)[std > 0] < _STANDARD
-        ).all():
+        if is_standardised(X, name):
             return name
     return None
+
+
+def is_standardised(X: MultimodalArray, name: str) -> bool:
+    """Whether each feature of a modality has a mean of 0 and a deviation of 1.
+
+    Parameters
+    ----------
+    X : MultimodalArray
+        Utterances.
+    name : str
+        The modality.
+
+    Returns
+    -------
+    bool
+    """
+    mean, std = moments(X, name)
+    varies = std > 0
+    off = np.abs(std[varies] - 1).max(initial=0), np.abs(mean).max()
+    return bool(varies.any()) and max(off) < _STANDARD
 
 
 def _some(X: MultimodalArray) -> MultimodalArray:

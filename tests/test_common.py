@@ -28,6 +28,7 @@ from sk_mer.feature_extraction import (
     ModalityColumns,
     WordVectorSequences,
 )
+from sk_mer.lexical import LexicalEmotionScorer
 from sk_mer.linear_model import (
     ESZSLClassifier,
     PooledLinearClassifier,
@@ -57,6 +58,7 @@ NOT_CHECKED = {
     ModuleClassifier: "needs a module of the user; its own tests train several",
     OnnxEmotionPredictor: "reads an exported model; there is nothing to fit",
     ESZSLClassifier: "is checked in tests/linear_model",
+    LexicalEmotionScorer: "is checked in tests/test_lexical.py, with vectors that fit",
     PooledLinearClassifier: "is checked in tests/linear_model",
     PooledLinearRegressor: "is checked in tests/linear_model",
     PseudoLabelClassifier: "needs an estimator; is checked in tests/test_pseudo_labels.py",

@@ -345,6 +345,7 @@ TOOLS = {
     "a folder of nothing": Row(lambda: load_multimodal("."), "the folder holds 0 files and no layout that is known here; give the path"),
     "no utterance to generate": Row(lambda: make_multimodal_emotions(-1), "n_samples=-1 was given; expected at least 1"),
     "a line that is none": Row(lambda: PooledLinearClassifier(C=-1).fit(X, LABELS), "'C' parameter of PooledLinearClassifier must be"),
+    "words without vectors": Row(lambda: sk_mer.LexicalEmotionScorer().fit(X, LABELS), "LexicalEmotionScorer compares words with labels, but label_vectors is None; say where"),
     "no module": Row(lambda: ModuleClassifier(module=3).fit(X, LABELS), "'module' parameter of ModuleClassifier must be a callable"),
 }  # fmt: skip
 EVERY = {

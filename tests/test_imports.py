@@ -20,6 +20,7 @@ WITHOUT_TORCH = [
     "sk_mer.feature_extraction",
     "sk_mer.inspection",
     "sk_mer.labels",
+    "sk_mer.lexical",
     "sk_mer.linear_model",
     "sk_mer.metrics",
     "sk_mer.model_selection",

@@ -7,6 +7,7 @@ are those that a fitted model has, and the network has the weights that are ther
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from ..labels.space import is_table
 from ..multimodal._provenance import check_makers
 from ..targets import UNKNOWN_CLASS
 from ..validation import check_declared_modalities
+from .lexical_header import FITTED_LEXICAL, check_lexical
 from .linear_header import FITTED_LINEAR, check_linear, wanted_of_linear
 
 __all__ = [
@@ -223,8 +225,9 @@ def check_fitted(fitted: Mapping[str, Any], estimator: Any) -> None:
     wanted = (*_OF_ALL, *(_OF_REGRESSORS if regressor else _OF_CLASSIFIERS))
     matches = hasattr(estimator, "matching_weight")
     wanted += _OF_MATCHING if matches else ()
+    lexical = linear and hasattr(estimator, "_reads_words")
     if linear:
-        own = wanted_of_linear(estimator)
+        own = FITTED_LEXICAL if lexical else wanted_of_linear(estimator)
         wanted = (*own, *OPTIONAL, *(() if regressor else _OF_CLASSIFIERS))
     for name in fitted:
         expect(name in wanted, "a fitted attribute", name, "one that fit makes")
@@ -241,7 +244,8 @@ def check_fitted(fitted: Mapping[str, Any], estimator: Any) -> None:
     elif not linear:
         _check_numbers(fitted)
     if linear:
-        check_linear(fitted, estimator)
+        check = check_lexical if lexical else partial(check_linear, estimator=estimator)
+        check(fitted)
     check_makers(fitted.get("provenance_", {}), fitted["n_features_"])
     if not regressor:
         check_flag(fitted["_has_vectors"], "_has_vectors")
