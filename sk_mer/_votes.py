@@ -1,8 +1,9 @@
-"""How a vote answers: means of probabilities, and labels that go to those who can."""
+"""How a vote answers: means of what systems say, and labels that go to those who can."""
 
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ from scipy.special import logit
 
 from ._calibration import check_calibrate
 from .emotion_predictor import EmotionPredictor
-from .labels.space import label_recipes
+from .labels.space import label_recipes, quoted
 from .multimodal.array import MultimodalArray
 from .validation import check_names, is_container
 
@@ -30,7 +31,10 @@ class VotingPredictor(EmotionPredictor):
     n_seeds: int
     estimators_: list[Any]
     weights_: NDArray[np.float64]
+    named_estimators_: Mapping[str, Any]
     _answering: list[int]
+    # With combine="score" what _keep_scale finds, of shape (2, n_estimators, n_labels + 1).
+    _score_scale: NDArray[np.float64] | None = None
 
     def _entries(self) -> list[list[Any]]:
         """The fits of each of the estimators."""
@@ -38,25 +42,68 @@ class VotingPredictor(EmotionPredictor):
         return [self.estimators_[i : i + self.n_seeds] for i in starts]
 
     def _answers(self, X: Any) -> NDArray[np.float64]:
-        """Probabilities of each estimator; NaN for labels that it cannot score."""
+        """What each estimator says, to be averaged; NaN for labels that it cannot score.
+
+        Probabilities, or with ``combine="score"`` logits on a common scale: those of a
+        label have the same mean and deviation over the training rows.
+        """
+        found = self._by_estimator(X)
+        if self._score_scale is None:
+            return found
+        names = self._seen_names
+        columns = [names.index(n) if n in names else len(names) for n in self.labels_]
+        scale = self._score_scale[:, self._answering][:, :, columns]
+        told = ~np.isnan(found).all(axis=1)
+        means, deviations = np.where(told, scale, 0)
+        count = np.maximum(told.sum(axis=0), 1)
+        standard = (found - means[:, None]) / np.where(told, deviations, 1)[:, None]
+        return np.asarray(
+            means.sum(axis=0) / count + deviations.sum(axis=0) / count * standard
+        )
+
+    def _by_estimator(self, X: Any) -> NDArray[np.float64]:
+        """Mean probabilities, or logits, of the fits of each estimator."""
         found = []
         for k, fits in enumerate(self._entries()):
             if k not in self._answering:
                 continue
             names = last_step(fits[0]).labels_
             place = [self.labels_.index(name) for name in names]
-            mean = np.mean([one.predict_proba(X) for one in fits], axis=0)
+            answers = [one.predict_proba(X) for one in fits]
+            if self._score_scale is not None:
+                answers = [as_logits(a, self.multilabel_) for a in answers]
+            mean = np.mean(answers, axis=0)
             found.append(np.full((len(mean), len(self.labels_)), np.nan))
             found[-1][:, place] = mean
         return np.stack(found)
+
+    def _keep_scale(self, X: Any) -> None:
+        """Mean and deviation of each estimator's logits over the training rows.
+
+        The last column, their mean over labels, is for labels never trained on.
+        """
+        self._score_scale = np.empty(0)
+        with warnings.catch_warnings():  # fit has told of utterances without a step
+            warnings.simplefilter("ignore", UserWarning)
+            found = self._by_estimator(X)
+        scale = np.stack([np.nanmean(found, axis=1), np.nanstd(found, axis=1)])
+        scale[1] = np.where(scale[1] > 0, scale[1], 1)
+        self._score_scale = np.concatenate([scale, scale.mean(axis=2, keepdims=True)], 2)
+
+    def _averaged(
+        self, answers: NDArray[np.float64], weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Logits of the weighted mean of answers, of those that there are."""
+        told = weights[:, None, None] * ~np.isnan(answers)
+        mean = (told * np.nan_to_num(answers)).sum(axis=0) / told.sum(axis=0)
+        probabilities = self._score_scale is None
+        return as_logits(mean, self.multilabel_) if probabilities else np.asarray(mean)
 
     def _logits(self, X: Any) -> NDArray[Any]:
         """What gives the mean probabilities back, whether by label or by class."""
         self._check_fitted()
         answers = self._answers(as_container(X))
-        told = self.weights_[self._answering, None, None] * ~np.isnan(answers)
-        proba = (told * np.nan_to_num(answers)).sum(axis=0) / told.sum(axis=0)
-        return as_logits(proba, self.multilabel_)
+        return self._averaged(answers, self.weights_[self._answering])
 
     def _probabilities(self, X: Any) -> NDArray[Any]:
         # Those of new classes are what the estimators leave them beside those of fit.
@@ -129,11 +176,15 @@ class VotingPredictor(EmotionPredictor):
         return self
 
     def _why_not(self, errors: Mapping[int, ValueError]) -> ValueError:
-        """Why no estimator can score labels: from one that has vectors of words, if any."""
+        """Who cannot score labels, and why, as one that has vectors of words tells."""
         if not errors:
             return ValueError("All estimators that can score these labels have weight 0.")
         has = [k for k in errors if last_step(self._entries()[k][0])._has_vectors]
-        return errors[has[0] if has else min(errors)]
+        names = list(self.named_estimators_)
+        return ValueError(
+            f"Of the vote, {quoted(names[k] for k in errors)} cannot score these labels: "
+            f"{errors[has[0] if has else min(errors)]}"
+        )
 
     def reset_labels(self: Self) -> Self:
         """Speak of the emotions of ``fit`` again.

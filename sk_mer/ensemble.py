@@ -1,4 +1,4 @@
-"""Several systems that answer together, by the mean of their probabilities."""
+"""Several systems that answer together, by the mean of what they say."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
 from sklearn.base import _fit_context, clone
 from sklearn.utils import Bunch, _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import has_fit_parameter
 
-from ._votes import VotingPredictor, as_container, as_logits, last_step
+from ._votes import VotingPredictor, as_container, last_step
 from .labels.space import quoted
 from .linear_model._solve import cross_entropy
 from .model_selection import (
@@ -36,7 +37,7 @@ _ROUNDS = 20
 
 
 class SoftVotingClassifier(VotingPredictor, _BaseComposition):  # type: ignore[misc]
-    """The weighted mean of the probabilities of several systems.
+    """The weighted mean of the answers of several systems.
 
     What scikit-learn's ``VotingClassifier(voting="soft")`` does for classes, for columns
     of labels too, and for labels never trained on: ``set_labels`` goes to the systems
@@ -54,8 +55,14 @@ class SoftVotingClassifier(VotingPredictor, _BaseComposition):  # type: ignore[m
     n_seeds : int, default=1
         Fits of each estimator that has a ``random_state``; each fit has a seed of its
         own, and their mean is the estimator's answer.
+    combine : {"probability", "score"}, default="probability"
+        What is averaged: probabilities, or logits that are brought to a common scale
+        first, so that no system outvotes others because it is surer of itself. Mean and
+        deviation of a system's logits are those of the training rows, label by label, and
+        for labels never trained on their mean over labels. ``"score"`` ranks utterances a
+        little better for such labels.
     threshold : float, sequence, mapping or "tune", default=0.5
-        As for the systems; chosen for the mean of their probabilities.
+        As for the systems; chosen for what the vote says.
     validation_fraction : float, default=0.1
         Share of rows (of groups, where given) for ``"tune"``, unless a validation set is
         given. The estimators get them as validation rows, too.
@@ -111,6 +118,7 @@ class SoftVotingClassifier(VotingPredictor, _BaseComposition):  # type: ignore[m
         "estimators": [list],
         "weights": ["array-like", StrOptions({"tune"}), None],
         "n_seeds": [Interval(Integral, 1, None, closed="left")],
+        "combine": [StrOptions({"probability", "score"})],
         "threshold": [
             Interval(Real, 0, 1, closed="both"),
             StrOptions({"tune"}),
@@ -128,6 +136,7 @@ class SoftVotingClassifier(VotingPredictor, _BaseComposition):  # type: ignore[m
         *,
         weights: Any = None,
         n_seeds: int = 1,
+        combine: str = "probability",
         threshold: Any = 0.5,
         validation_fraction: float = 0.1,
         n_jobs: int | None = None,
@@ -136,6 +145,7 @@ class SoftVotingClassifier(VotingPredictor, _BaseComposition):  # type: ignore[m
         self.estimators = estimators
         self.weights = weights
         self.n_seeds = n_seeds
+        self.combine = combine
         self.threshold = threshold
         self.validation_fraction = validation_fraction
         self.n_jobs = n_jobs
@@ -235,6 +245,9 @@ class SoftVotingClassifier(VotingPredictor, _BaseComposition):  # type: ignore[m
             delayed(_fit_one)(estimator, X, y, params) for estimator, params in jobs
         )
         self._keep([name for name, _ in used], fitted)
+        self.labels_, self._score_scale = list(self._seen_names), None
+        if self.combine == "score":
+            self._keep_scale(X)
         self._tune(X_val, y_val)
         self._speak_of(self._seen_names, np.zeros((len(self._seen_names), 0), np.float32))
         return self
@@ -333,13 +346,25 @@ class SoftVotingClassifier(VotingPredictor, _BaseComposition):  # type: ignore[m
             return
         form = np.zeros((0, len(names))) if self.multilabel_ else np.zeros(0, dtype=int)
         targets = Targets(names, form).encode(y_val, len(y_val))
-        self.labels_ = list(names)
         answers = self._answers(X_val)
         if isinstance(self.weights, str):
-            self.weights_ = _selected(answers, targets.encoded)
+            self.weights_ = self._selected(answers, targets.encoded)
         if isinstance(self.threshold, str) and self.multilabel_:
-            proba = np.tensordot(self.weights_, answers, 1)
+            proba = expit(self._averaged(answers, self.weights_))
             self._seen_thresholds = tune_thresholds(targets.encoded, proba)
+
+    def _selected(
+        self, answers: NDArray[np.float64], y: NDArray[Any]
+    ) -> NDArray[np.float64]:
+        """How often each answer is taken, when each time the best is added to the mean."""
+        ones, counts, each = np.ones(len(y)), np.zeros(len(answers)), np.eye(len(answers))
+        for _ in range(_ROUNDS):
+            losses = [
+                cross_entropy(y, self._averaged(answers, counts + one), ones)
+                for one in each
+            ]
+            counts[int(np.argmin(losses))] += 1
+        return np.asarray(counts / counts.sum())
 
 
 def _word(value: Any) -> Any:
@@ -372,17 +397,3 @@ def _accepted(estimator: Any, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _fit_one(estimator: Any, X: Any, y: Any, params: Mapping[str, Any]) -> Any:
     return estimator.fit(X, y, **params)
-
-
-def _selected(answers: NDArray[np.float64], y: NDArray[Any]) -> NDArray[np.float64]:
-    """How often each answer is taken, when each time the best is added to the mean."""
-    ones, multilabel = np.ones(len(y)), y.ndim == 2
-    counts, total = np.zeros(len(answers)), np.zeros(answers[0].shape)
-    for n in range(1, _ROUNDS + 1):
-        losses = [
-            cross_entropy(y, as_logits((total + p) / n, multilabel), ones) for p in answers
-        ]
-        best = int(np.argmin(losses))
-        counts[best] += 1
-        total += answers[best]
-    return np.asarray(counts / counts.sum())

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 
 from ._votes import as_container
 from .ensemble import SoftVotingClassifier
-from .linear_model import PooledLinearClassifier
+from .linear_model import ESZSLClassifier, PooledLinearClassifier
 from .models import AttentionFusionClassifier, LFLSTMClassifier, MTEClassifier
 from .preprocessing import MultimodalScaler
 from .targets import check_targets
@@ -23,7 +23,12 @@ _N_STEPS, _SMALLEST = 10, 8
 
 
 def recommended(
-    X: Any, y: Any, *, label_vectors: Any = None, random_state: Any = None
+    X: Any,
+    y: Any,
+    *,
+    label_vectors: Any = None,
+    unseen: bool = False,
+    random_state: Any = None,
 ) -> SoftVotingClassifier:
     """The estimator to try first on these utterances; it is not fitted.
 
@@ -36,7 +41,9 @@ def recommended(
 
     :class:`~sk_mer.MTEClassifier` takes the place of LF-LSTM where utterances lack
     modalities, or where `label_vectors` are given, so that other emotions can be asked for.
-    Print the vote to see what was chosen, and change it as any estimator.
+    Where such emotions are the aim (`unseen`), :class:`~sk_mer.ESZSLClassifier` answers for
+    them beside it, by the mean of scores on a common scale. Print the vote to see what was
+    chosen, and change it as any estimator.
 
     Parameters
     ----------
@@ -48,20 +55,24 @@ def recommended(
     label_vectors : path, KeyedVectors, mapping, array-like or None, default=None
         Vectors of the words of the emotions; see :func:`~sk_mer.load_label_vectors`. With
         them the estimator can be asked for emotions that it was not trained on.
+    unseen : bool, default=False
+        Whether it is to be asked for such emotions above all; needs `label_vectors`.
     random_state : int, RandomState or None, default=None
         Seeds the fits.
 
     Returns
     -------
     SoftVotingClassifier
-        Of ``"lf_lstm"`` or ``"mte"``, ``"attention"`` and ``"linear"``.
+        Of ``"lf_lstm"`` or ``"mte"``, ``"attention"``, ``"linear"`` and, if `unseen`,
+        ``"eszsl"``. Labels never trained on are scored by those of them that can.
 
     Raises
     ------
     TypeError
         If `X` has no named modalities.
     ValueError
-        If `y` does not fit, or holds numbers and not labels.
+        If `y` does not fit, or holds numbers and not labels; if `unseen` is asked for
+        without `label_vectors`.
 
     Examples
     --------
@@ -83,6 +94,11 @@ def recommended(
             f"X is a {type(X).__name__}; expected a MultimodalArray, or a mapping of "
             "modalities to arrays, to see which modalities there are."
         )
+    if unseen and label_vectors is None:
+        raise ValueError(
+            "unseen=True was given, but label_vectors is None; say where the vectors of "
+            "the emotions' words are, so that others can be asked for."
+        )
     X = as_container(X)
     check_targets(y, None, len(X))
     there = np.stack([X.lengths(name) > 0 for name in X.modalities])
@@ -101,7 +117,15 @@ def recommended(
         (name, make_pipeline(MultimodalScaler(), network))
         for name, network in networks.items()
     ]
-    members.append(("linear", PooledLinearClassifier(label_vectors=label_vectors)))
+    # Where another answers for unseen emotions, the linear model is for those of fit.
+    words = None if unseen else label_vectors
+    members.append(("linear", PooledLinearClassifier(label_vectors=words)))
+    if unseen:
+        members.append(("eszsl", ESZSLClassifier(label_vectors=label_vectors)))
     return SoftVotingClassifier(
-        members, weights=[1, 1, 2], n_seeds=_N_SEEDS, random_state=random_state
+        members,
+        weights=[1, 1, 2, 1][: len(members)],
+        n_seeds=_N_SEEDS,
+        combine="score" if unseen else "probability",
+        random_state=random_state,
     )

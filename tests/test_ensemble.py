@@ -7,16 +7,17 @@ from functools import wraps
 import joblib
 import numpy as np
 import pytest
+from scipy.special import logit
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sk_mer import PooledLinearClassifier, SoftVotingClassifier
+from sk_mer import ESZSLClassifier, PooledLinearClassifier, SoftVotingClassifier
 from sk_mer.metrics import weighted_accuracy_score
 from sk_mer.preprocessing import MultimodalScaler
 
-from .systems import CLASSES, DATA, LABELS, X, close, make
+from .systems import CLASSES, DATA, LABELS, X, close, make, with_holes
 
 same = np.testing.assert_array_equal
 VECTORS = DATA.label_vectors
@@ -113,7 +114,8 @@ def test_labels_of_one_call_change_nothing():
 def test_labels_that_nobody_can_score():
     model = mixed().fit(X, LABELS)
     before = model.predict_proba(X)
-    with pytest.raises(ValueError, match="No vector for 'awe'"):  # as who has vectors says
+    sentence = "Of the vote, 'a', 'b', 'c' cannot score these labels: No vector for 'awe'"
+    with pytest.raises(ValueError, match=sentence):  # as who has vectors says
         model.set_labels(["awe", LABELS.columns[0]])
     same(model.predict_proba(X), before)
     with pytest.raises(ValueError, match="label_vectors is None"):
@@ -121,6 +123,77 @@ def test_labels_that_nobody_can_score():
     only = vote(linear(), linear(label_vectors=VECTORS), weights=[1, 0]).fit(X, LABELS)
     with pytest.raises(ValueError, match="label_vectors is None"):
         only.set_labels({"awe": VECTORS[LABELS.columns[0]]})
+
+
+# Scores on a common scale.
+
+
+def zero_shot(**more):
+    """Two that can be asked for other labels and differ in how sure they are."""
+    closed = ESZSLClassifier(alpha=10.0, label_alpha=0.1, cv=2, label_vectors=VECTORS)
+    return vote(linear(0.01, label_vectors=VECTORS), closed, combine="score", **more)
+
+
+def logits(model, y, X=X):
+    """What probabilities of columns, or of classes, are made of."""
+    proba = model.predict_proba(X)
+    return logit(proba) if y is LABELS else np.log(proba)
+
+
+@pytest.mark.parametrize("y", [LABELS, CLASSES], ids=["columns", "classes"])
+def test_the_mean_of_scores_on_a_common_scale(y):
+    train, test = np.arange(64), np.arange(64, 96)
+    rows = y[:64]
+    model = zero_shot(weights=[1, 3]).fit(X[train], rows)
+    members = [clone(e).fit(X[train], rows) for _, e in model.estimators]
+    seen = [logits(one, y, X[train]) for one in members]
+    held = [logits(one, y, X[test]) for one in members]
+    means = np.array([s.mean(axis=0) for s in seen])
+    stds = np.array([s.std(axis=0) for s in seen])
+    assert abs(np.log(stds[0].mean() / stds[1].mean())) > 0.2  # one is surer of itself
+    z = [(h - m) / d for h, m, d in zip(held, means, stds, strict=True)]
+    expected = means.mean(axis=0) + stds.mean(axis=0) * (z[0] + 3 * z[1]) / 4
+    found = model.decision_function(X[test])
+    close(found, expected, 1e-4, 1e-4)
+    new = list(VECTORS)[-1]
+    if y is LABELS:
+        held = [
+            logits(one.set_labels({"new": VECTORS[new]}), y, X[test]) for one in members
+        ]
+        z = [(h - m.mean()) / d.mean() for h, m, d in zip(held, means, stds, strict=True)]
+        expected = means.mean() + stds.mean() * (z[0] + 3 * z[1]) / 4
+        model.set_labels({"new": VECTORS[new]})
+        close(model.decision_function(X[test]), expected, 1e-4, 1e-4)
+
+
+def test_scores_of_like_estimators_and_of_one_are_their_own():
+    seen, new = list(LABELS)[:3], list(LABELS)[3]
+    one = linear(label_vectors=VECTORS)
+    alone = clone(one).fit(X, LABELS[seen])
+    model = vote(one, one, combine="score").fit(X, LABELS[seen])
+    close(model.decision_function(X), alone.decision_function(X), 1e-3, 1e-4)
+    other = vote(linear(), one, combine="score").fit(X, LABELS[seen])
+    asked = [new, seen[0]]
+    expected = alone.set_labels(asked).decision_function(X)
+    for each in (model, other):
+        found = each.set_labels(asked).decision_function(X)
+        close(found[:, 0], expected[:, 0], 1e-3, 1e-4)  # of the only one that can
+    close(model.decision_function(X), expected, 1e-3, 1e-4)
+    changed = other.set_params(combine="probability")  # fit has decided
+    close(changed.decision_function(X), found)
+
+
+def test_scores_are_tuned_and_kept(tmp_path):
+    model = zero_shot(weights="tune", threshold="tune", random_state=0)
+    model.fit(X[:64], LABELS[:64], X_val=X[64:], y_val=LABELS[64:])
+    assert model.weights_.sum() == 1
+    assert not (model.thresholds_ == 0.5).all()
+    same(model.predict(X), model.predict_proba(X) > model.thresholds_)
+    joblib.dump(model, tmp_path / "m")
+    same(joblib.load(tmp_path / "m").predict_proba(X), model.predict_proba(X))
+    with pytest.warns(UserWarning, match="are left out") as noted:
+        zero_shot().fit(with_holes(2), LABELS)
+    assert not [w for w in noted if "answered with" in str(w.message)]
 
 
 # Seeds, weights, thresholds.

@@ -75,6 +75,24 @@ def test_with_vectors_it_is_asked_for_other_emotions():
     assert vote.set_labels(DATA.unseen).predict_proba(X).shape == (len(X), 1)
 
 
+def test_for_emotions_never_trained_on_eszsl_answers_beside_mte():
+    vectors = DATA.label_vectors
+    vote = recommended(X, LABELS, label_vectors=vectors, unseen=True, random_state=0)
+    assert names(vote) == ["mte", "attention", "linear", "eszsl"]
+    assert vote.combine == "score"
+    seen = LABELS[DATA.seen]
+    quick = {"linear__C": 0.1, "eszsl__alpha": 10.0, "eszsl__label_alpha": 0.1}
+    vote.set_params(**SHORT, **MTE, **quick).fit(X, seen)
+    found = vote.set_labels(DATA.unseen).decision_function(X)
+    vote.named_estimators_["eszsl"].set_labels({DATA.unseen[0]: np.ones(6)})
+    assert not np.allclose(vote.decision_function(X), found, atol=1e-3)
+
+
+def test_others_cannot_be_asked_for_without_vectors():
+    with pytest.raises(ValueError, match="unseen=True was given, but label_vectors is No"):
+        recommended(X, LABELS, unseen=True)
+
+
 def test_an_array_without_names_is_refused():
     with pytest.raises(TypeError, match="X is a ndarray; expected a MultimodalArray, or a"):
         recommended(np.zeros((4, 2)), [0, 1, 0, 1])

@@ -8,7 +8,12 @@ import sklearn
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from sklearn.pipeline import make_pipeline
 
-from sk_mer import LFLSTMClassifier, MTEClassifier
+from sk_mer import (
+    ESZSLClassifier,
+    LFLSTMClassifier,
+    MTEClassifier,
+    SoftVotingClassifier,
+)
 from sk_mer.metrics import (
     label_auc_score,
     make_label_scorer,
@@ -245,3 +250,30 @@ def test_leave_one_label_out_needs_names(emotions, mte):
         leave_one_label_out(mte, emotions.X, emotions.y.to_numpy())
     with pytest.raises(ValueError, match=r"labels name 'Sad' \(near: sad\), but y has"):
         leave_one_label_out(mte, emotions.X, emotions.y, labels=["Sad"])
+
+
+def test_vectors_that_tell_nothing_are_at_chance(emotions):
+    """Of MTE, the closed form and their vote; with the true vectors all are far above."""
+    train, test = slice(160), slice(160, 240)
+    seen, unseen, size = emotions.seen, emotions.unseen, 16
+    truth, rng = emotions.y[unseen][test], np.random.default_rng(0)
+
+    def auc(vectors, asked):
+        """Means over all that is asked for: as many times the unseen emotions."""
+        mte = MTEClassifier(label_vectors=vectors, hidden_sizes=8, **SMALL)
+        closed = ESZSLClassifier(alpha=100.0, label_alpha=0.1, label_vectors=vectors)
+        vote = SoftVotingClassifier([("mte", mte), ("eszsl", closed)], combine="score")
+        vote.fit(emotions.X[train], emotions.y[seen][train])
+        many = np.tile(truth, len(asked) // len(unseen))
+        models = [vote, *vote.named_estimators_.values()]
+        scores = [m.decision_function(emotions.X[test], labels=asked) for m in models]
+        return [label_auc_score(many, score) for score in scores]
+
+    assert (np.array(auc(emotions.label_vectors, unseen)) > 0.75).all()
+    found = []
+    for _ in range(4):
+        words = [*seen, *(f"{n} {k}" for k in range(50) for n in unseen)]
+        vectors = {word: rng.normal(size=size) for word in words}
+        found.append(auc(vectors, words[len(seen) :]))
+    means = np.mean(found, axis=0)
+    assert ((means > 0.45) & (means < 0.55)).all(), means
