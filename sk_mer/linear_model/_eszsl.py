@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..emotion_predictor import EmotionPredictor
+from ..labels.nearness import AsksForWords
 from ..labels.space import quoted, resolve_label_space, unseen_vectors
 from ..model_selection import given_thresholds, thresholds_after_fit, tune_thresholds
 from ..multimodal.array import MultimodalArray
@@ -35,7 +36,7 @@ __all__ = ["ESZSLClassifier"]
 Self = TypeVar("Self", bound="ESZSLClassifier")
 
 
-class ESZSLClassifier(EmotionPredictor, PooledLinearBase):
+class ESZSLClassifier(AsksForWords, EmotionPredictor, PooledLinearBase):
     """Zero-shot without training in steps: a linear map from utterances to label vectors.
 
     ESZSL, the "embarrassingly simple" model of Romera-Paredes and Torr: utterances x are

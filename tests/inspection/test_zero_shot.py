@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from scipy.stats import spearmanr
 from scipy.stats import t as student
 
-from sk_mer import MTEClassifier, PooledLinearClassifier
+from sk_mer import ESZSLClassifier, MTEClassifier, PooledLinearClassifier
 from sk_mer.datasets import make_multimodal_emotions
 from sk_mer.inspection import ZeroShotDisplay, zero_shot_report
 from sk_mer.labels.nearness import estimates, nearest_seen
@@ -82,13 +82,16 @@ def test_a_report_has_the_scores_and_the_distances():
     assert by_class.loc[SEEN[0], "nearest"] in SEEN[1:]
 
 
-@pytest.mark.parametrize("kind", ["mte", "linear"])
-def test_what_a_model_knows_of_labels(kind):
-    model = LINEAR
-    if kind == "mte":
-        model = MTEClassifier(
-            label_vectors=VECTORS, hidden_sizes=4, num_layers=1, max_epochs=1
-        )
+@pytest.mark.parametrize(
+    "model",
+    [
+        MTEClassifier(label_vectors=VECTORS, hidden_sizes=4, num_layers=1, max_epochs=1),
+        LINEAR,
+        ESZSLClassifier(alpha=1.0, label_alpha=0.1, label_vectors=VECTORS),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_what_a_model_knows_of_labels(model):
     model = model.fit(X, DATA.y[SEEN])
     found = model.zero_shot_reliability([NEW[0], SEEN[1]])
     expected = nearest_seen({n: VECTORS[n] for n in SEEN}, {NEW[0]: VECTORS[NEW[0]]})
