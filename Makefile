@@ -8,7 +8,8 @@ OUTPUT ?= bench_output
 SHELL := bash
 
 .PHONY: demo test lint types docs bench bench-fewshot bench-missing bench-systems
-.PHONY: bench-scale bench-zero-shot bench-defaults bench-semi-supervised bench-emobed fuzz mutants clean
+.PHONY: bench-scale bench-zero-shot bench-defaults bench-semi-supervised bench-emobed
+.PHONY: paper fuzz mutants clean
 .DEFAULT_GOAL := help
 
 help:  ## Show the targets
@@ -84,6 +85,15 @@ bench-semi-supervised: $(VENV)/.test  ## Learning curves with few labels; DATA=f
 
 bench-emobed: $(VENV)/.test  ## What a modality of training does for another one; DATA= too
 	$(BIN)/python benchmarks/emobed.py $(if $(DATA),--data $(DATA)) --output $(OUTPUT) $(ARGS)
+
+WHAT ?= table1
+paper: $(VENV)/.test  ## Tables and figures of the MTE paper; WHAT=table1 DATA= SYSTEMS= SEEDS= JOBS= SMALL=1
+	$(BIN)/python -m sk_mer.paper $(WHAT) --output $(OUTPUT) $(if $(DATA),--data $(DATA)) \
+	  $(if $(SYSTEMS),--systems $(SYSTEMS)) $(if $(SEEDS),--seeds $(SEEDS)) \
+	  $(if $(JOBS),--jobs $(JOBS)) $(if $(SMALL),--small) $(ARGS)
+
+paper-%:
+	$(MAKE) paper WHAT=$*
 
 fuzz: $(VENV)/.test  ## Damage thousands of files and read them
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'

@@ -274,13 +274,28 @@ def fetch_goemotions(
         raise ValueError(f"split={split!r}; expected 'train', 'valid' or 'test'.")
     folder = _home(data_home) / "goemotions"
     url = base_url or _GOEMOTIONS_URL
-    files = {
-        name: _fetch(url + name, _GOEMOTIONS[name], folder, progress)
-        for name in ("labels.txt", _GOEMOTIONS_SPLITS[split])
-    }
-    names = files["labels.txt"].read_text(encoding="utf-8").split()
+    for name in ("labels.txt", _GOEMOTIONS_SPLITS[split]):
+        _fetch(url + name, _GOEMOTIONS[name], folder, progress)
+    return goemotions_rows(folder, split)
+
+
+def goemotions_rows(folder: Path, split: str) -> Bunch:
+    """What :func:`fetch_goemotions` returns, of a folder that holds the files.
+
+    Parameters
+    ----------
+    folder : Path
+        ``labels.txt`` and the files of the splits.
+    split : {"train", "valid", "test"}
+        Which.
+
+    Returns
+    -------
+    Bunch
+    """
+    names = (folder / "labels.txt").read_text(encoding="utf-8").split()
     rows = pd.read_csv(
-        files[_GOEMOTIONS_SPLITS[split]],
+        folder / _GOEMOTIONS_SPLITS[split],
         sep="\t",
         header=None,
         names=["text", "labels", "id"],

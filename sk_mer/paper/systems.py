@@ -1,0 +1,166 @@
+"""The systems of a table by their short names, with the settings of a run."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sklearn import config_context
+
+from .. import models
+from ..linear_model import PooledLinearClassifier
+from ..models._facts import FACTS
+from .reading import Corpus
+
+__all__ = ["LINEAR", "Settings", "build", "chosen", "scores_unseen", "settings_of", "shown"]
+
+LINEAR = "linear"
+_SMALL = {"max_epochs": 2}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How estimators are built.
+
+    Parameters
+    ----------
+    published : bool, default=False
+        Whether settings are those of a published run, where a system has any.
+    small : bool, default=False
+        Whether training ends after two epochs.
+    scale : bool, default=True
+        Whether features are scaled by what training rows show.
+    """
+
+    published: bool = False
+    small: bool = False
+    scale: bool = True
+
+
+def _registry() -> dict[str, str]:
+    """Class by short name, as ``lf_lstm`` for LF-LSTM."""
+    found = {}
+    for name in models.__all__:
+        if name.endswith("Classifier"):
+            title = FACTS[name.removesuffix("Classifier")].name
+            found[title.lower().replace("-", "_").replace(" ", "_")] = name
+    return found
+
+
+def chosen(given: str, usual: Sequence[str] | None = None) -> list[str]:
+    """Short names of the systems that were asked for, the linear model last.
+
+    Parameters
+    ----------
+    given : str
+        Names with commas between them, ``"all"``, or ``"none"`` for trivial answers
+        alone; ``""`` for the usual ones.
+    usual : sequence of str, optional
+        Of this table; all by default.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    ValueError
+        If there is no such system.
+    """
+    known = list(_registry())
+    if given == "none":
+        return []
+    if not given:
+        names = list(usual) if usual else known
+    elif given == "all":
+        names = known
+    else:
+        names = [name.strip().lower().replace("-", "_") for name in given.split(",")]
+    for name in names:
+        if name not in (*known, LINEAR):
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f" (near: {near[0]})" if near else ""
+            raise ValueError(
+                f"There is no system {name!r}{hint}; --systems takes 'all', 'none' or some "
+                f"of {', '.join(known)}, with commas between them."
+            )
+    return [*dict.fromkeys(name for name in names if name != LINEAR), LINEAR]
+
+
+def shown(name: str) -> str:
+    """A system as tables write it."""
+    if name == LINEAR:
+        return "pooled linear"
+    return FACTS[_registry()[name].removesuffix("Classifier")].name
+
+
+def _kind(name: str) -> Any:
+    return PooledLinearClassifier if name == LINEAR else getattr(models, _registry()[name])
+
+
+def scores_unseen(name: str) -> bool:
+    """Whether a system answers for labels that it was not trained on."""
+    kind = _kind(name)
+    known = inspect.signature(kind).parameters
+    return "label_vectors" in known or "unseen_labels" in known
+
+
+def build(
+    name: str,
+    corpus: Corpus,
+    settings: Settings,
+    *,
+    seed: int = 0,
+    modalities: Sequence[str] = (),
+    **more: Any,
+) -> Any:
+    """An estimator that is not fitted.
+
+    Parameters
+    ----------
+    name : str
+        Short name.
+    corpus : Corpus
+        What it is to read.
+    settings : Settings
+        How.
+    seed : int, default=0
+        Seeds the fit.
+    modalities : sequence of str, optional
+        Those to train on; all by default.
+    **more
+        Further parameters, of those that the system has.
+
+    Returns
+    -------
+    estimator
+    """
+    kind, used = _kind(name), list(modalities or corpus.X.modalities)
+    if name == LINEAR:
+        return kind(modalities=used, label_vectors=corpus.vectors)
+    known = inspect.signature(kind).parameters
+    params: dict[str, Any] = {"pos_weight": "balanced", "threshold": 0.5}
+    params |= _published(kind, corpus) if settings.published else {}
+    params |= _SMALL if settings.small else {}
+    params["modalities"] = used
+    params |= {"label_vectors": corpus.vectors, "unseen_labels": "random", **more}
+    if "source" in known:
+        params["source"] = used[0]
+    params["random_state"] = seed
+    return kind(**{key: value for key, value in params.items() if key in known})
+
+
+def _published(kind: Any, corpus: Corpus) -> dict[str, Any]:
+    """The preset that is named after the corpus, else the first, else none."""
+    named = [p for p in kind._presets if corpus.published and p in corpus.published]
+    first = [*named, *kind._presets][:1]
+    return dict(kind._presets[first[0]]) if first else {}
+
+
+def settings_of(estimator: Any) -> str:
+    """All settings, those that are defaults too."""
+    with config_context(print_changed_only=False):
+        return str(estimator.__repr__(N_CHAR_MAX=1_000_000))
