@@ -1,4 +1,4 @@
-"""Pictures of the guide: the container, padding, the word space, GEM's projection."""
+"""Pictures of the guide, and of the tables of results."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from block_diagrams import COLORS
 from matplotlib.figure import Figure
+
+from sk_mer.inspection import SystemsComparisonDisplay
 
 _MODALITIES = {name: COLORS[name][0] for name in ("text", "audio", "vision")}
 _BLUE, _ORANGE, _GREEN = _MODALITIES.values()
@@ -18,7 +21,7 @@ _LENGTHS = [(4, 9, 6), (7, 12, 7), (3, 0, 4), (5, 7, 0)]
 def draw(folder: Path) -> None:
     """All of them, as SVG."""
     folder.mkdir(parents=True, exist_ok=True)
-    for make in (container, padding, word_space, projection):
+    for make in (container, padding, word_space, projection, *_COMPARISONS):
         figure = make()
         # Without a date, so that the same picture is the same file.
         figure.savefig(folder / f"{make.__name__}.svg", metadata={"Date": None})
@@ -113,3 +116,22 @@ def projection() -> Figure:
     axes.plot([step[0], turned[0]], [step[1], turned[1]], color="#777777", lw=0.9, ls=":")
     axes.set(xlim=(-1.4, 3.4), ylim=(-1.1, 1.2))
     return figure
+
+
+def _comparison(corpus: str) -> Figure:
+    """Scores against the time of a fit, from the table of a corpus."""
+    table = pd.read_csv(Path(__file__).parent / "results" / f"systems_{corpus}.csv")
+    return SystemsComparisonDisplay(table).plot().figure_
+
+
+def systems_ravdess() -> Figure:
+    """All systems on RAVDESS."""
+    return _comparison("ravdess")
+
+
+def systems_mosi() -> Figure:
+    """All systems on CMU-MOSI."""
+    return _comparison("mosi")
+
+
+_COMPARISONS = (systems_ravdess, systems_mosi)

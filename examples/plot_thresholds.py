@@ -19,6 +19,7 @@ from real_data import comments, counts
 from sklearn.model_selection import cross_val_predict
 
 from sk_mer import PooledLinearClassifier
+from sk_mer.inspection import ThresholdCurveDisplay
 from sk_mer.metrics import positive_f1_score, weighted_accuracy_score
 
 data = comments()
@@ -35,11 +36,11 @@ y_train, y_test = data.y_train[names], data.y_test[names]
 model = PooledLinearClassifier(C=0.01)
 scores = cross_val_predict(model, data.X_train, y_train, cv=3, method="predict_proba")
 grid = np.linspace(0.05, 0.95, 19)
-found = {}
-for k, name in enumerate(names):
-    truth = y_train[[name]].to_numpy()
-    f1 = [positive_f1_score(truth, (scores[:, [k]] > t).astype(int)) for t in grid]
-    found[name] = float(grid[np.argmax(f1)])
+figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
+curves = ThresholdCurveDisplay.from_predictions(
+    y_train, scores, metric="positive_f1", thresholds=grid, ax=axes
+)
+found = curves.best_thresholds
 found
 
 # %%

@@ -127,8 +127,8 @@ n_nonfinite_ : dict of str to int
 n_empty_ : int
     Utterances without any step, which were left out of training and validation.
 history_ : list of dict
-    Losses of each epoch, the validation weighted accuracy of classifiers, and numbers
-    that callbacks record.
+    Losses of each epoch, the validation weighted accuracy of classifiers, the learning
+    rate (``lr``), and numbers that callbacks record.
 n_iter_ : int
     Epochs run.
 continual_report_ : list of dict

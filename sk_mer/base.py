@@ -51,6 +51,7 @@ Self = TypeVar("Self", bound="BaseMultimodalEstimator")
 _NESTED = "net_params__"
 # What skorch notes of each epoch for itself, and ``history_`` does not keep.
 _NOTES = (RANK, "train_batch_count", "valid_batch_count")
+_RENAMED = {"event_lr": "lr"}
 
 
 def _is_kept(key: str, value: Any) -> bool:
@@ -392,9 +393,10 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
 
     @staticmethod
     def _kept_history(epochs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        named = [{_RENAMED.get(key, key): row[key] for key in row} for row in epochs]
         return [
             {key: value for key, value in row.items() if _is_kept(key, value)}
-            for row in epochs
+            for row in named
         ]
 
     def _padded_lengths(self, spec: ModuleSpec) -> dict[str, int] | None:

@@ -170,7 +170,8 @@ def test_history_keeps_numbers_and_no_notes_of_skorch():
 
     model = make_plain(net_params={"callbacks": [("notes", Notes())]}).fit(X, LABELS)
     assert set(model.history_[0]) == {
-        *("epoch", "train_loss", "valid_loss", "valid_weighted_accuracy", "dur", "seconds")
+        *("epoch", "train_loss", "valid_loss", "valid_weighted_accuracy", "dur", "seconds"),
+        "lr",
     }
     assert "seconds" not in make_plain().fit(X, LABELS).history_[0]
 

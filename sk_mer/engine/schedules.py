@@ -42,6 +42,10 @@ class LinearWarmUp(Callback):  # type: ignore[misc]
             group["lr"] = rate * factor
         self.step_ += 1
 
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Note the rate of the last step, under the name that skorch's schedules use."""
+        net.history.record("event_lr", net.optimizer_.param_groups[0]["lr"])
+
     def factor(self, step: int) -> float:
         """What the rate is multiplied by in a step, counted from 0."""
         rising = self.share * self.n_steps_
