@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +63,14 @@ def sound_blocks(path: Path) -> tuple[Iterator[NDArray[np.float32]], int]:
 
 def _blocks(container: Any, stream: Any) -> Iterator[NDArray[np.float32]]:
     av = import_optional("av", "Reading video", "video")
-    plane = av.AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
+    # Channels in turn: PyAV ends the process on a plane for each of eight.
+    packed = av.AudioResampler(format="flt", layout=stream.layout, rate=stream.rate)
+    n_channels = stream.layout.nb_channels
     with container:
         try:
-            for frame in container.decode(stream):
-                for part in plane.resample(frame):
-                    yield part.to_ndarray().mean(axis=0)
-            for part in plane.resample(None):
-                yield part.to_ndarray().mean(axis=0)
+            for frame in chain(container.decode(stream), [None]):
+                for part in packed.resample(frame):
+                    yield part.to_ndarray().reshape(-1, n_channels).mean(axis=1)
         except av.FFmpegError as error:
             raise ValueError(f"its sound is damaged ({error.strerror})") from error
 

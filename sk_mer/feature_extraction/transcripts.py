@@ -96,7 +96,7 @@ def read_transcript(path: Any, *, tier: str = "words") -> pd.DataFrame:
             f"{int((~placed).sum())} of {len(table)} words of {path.name} have no time and "
             "are left out."
         )
-    return table[placed].reset_index(drop=True)
+    return table.loc[placed].reset_index(drop=True)
 
 
 def _decoded(path: Path) -> str:
