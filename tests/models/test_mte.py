@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sk_mer import MTEClassifier, MultimodalArray
+from sk_mer.labels.several_words import mean_direction
 from sk_mer.metrics import weighted_accuracy_score
 from sk_mer.models.mte import MTEModule
 from sk_mer.module_spec import ModuleSpec
@@ -145,7 +146,7 @@ class TestZeroShot:
     def test_words_are_averaged(self, emotions, fitted_mte):
         fitted_mte.set_labels([["happy", "sad"], "excited"])
         assert fitted_mte.labels_ == ["happy+sad", "excited"]
-        mean = (emotions.label_vectors["happy"] + emotions.label_vectors["sad"]) / 2
+        mean = mean_direction([emotions.label_vectors[w] for w in ("happy", "sad")])
         np.testing.assert_allclose(fitted_mte.label_embeddings("text")[0], mean, rtol=1e-6)
         fitted_mte.reset_labels()
 
