@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logit
+from scipy.special import expit, logit
 
 from ._calibration import check_calibrate
 from .emotion_predictor import EmotionPredictor
@@ -71,7 +71,7 @@ class VotingPredictor(EmotionPredictor):
             place = [self.labels_.index(name) for name in names]
             answers = [one.predict_proba(X) for one in fits]
             if self._score_scale is not None:
-                answers = [as_logits(a, self.multilabel_) for a in answers]
+                answers = [as_logits(a, multilabel=True) for a in answers]
             mean = np.mean(answers, axis=0)
             found.append(np.full((len(mean), len(self.labels_)), np.nan))
             found[-1][:, place] = mean
@@ -96,8 +96,14 @@ class VotingPredictor(EmotionPredictor):
         """Logits of the weighted mean of answers, of those that there are."""
         told = weights[:, None, None] * ~np.isnan(answers)
         mean = (told * np.nan_to_num(answers)).sum(axis=0) / told.sum(axis=0)
-        probabilities = self._score_scale is None
-        return as_logits(mean, self.multilabel_) if probabilities else np.asarray(mean)
+        if self._score_scale is None:
+            return as_logits(mean, self.multilabel_)
+        if self.multilabel_:
+            return np.asarray(mean)
+        # Of classes, each against the rest; beside all of fit they share 1.
+        proba, whole = expit(mean), set(self._seen_names) <= set(self.labels_)
+        total = proba.sum(axis=1, keepdims=True)
+        return as_logits(proba / (total if whole else np.maximum(total, 1)), False)
 
     def _logits(self, X: Any) -> NDArray[Any]:
         """What gives the mean probabilities back, whether by label or by class."""

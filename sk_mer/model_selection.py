@@ -14,6 +14,7 @@ from sklearn.utils import _safe_indexing, check_random_state
 
 from ._label_columns import known_truth, pair
 from ._label_folds import leave_one_label_out
+from ._label_search import unseen_label_search
 from ._warn import warn_user
 from .metrics import weighted_accuracies
 from .multimodal._rows import numbered
@@ -24,6 +25,7 @@ __all__ = [
     "few_shot_split",
     "leave_one_label_out",
     "tune_thresholds",
+    "unseen_label_search",
     "validation_split",
 ]
 

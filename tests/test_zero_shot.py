@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 import sklearn
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from sklearn.pipeline import make_pipeline
 
@@ -20,7 +21,7 @@ from sk_mer.metrics import (
     roc_auc_scorer,
     weighted_accuracy_score,
 )
-from sk_mer.model_selection import leave_one_label_out
+from sk_mer.model_selection import leave_one_label_out, unseen_label_search
 from sk_mer.preprocessing import MultimodalScaler
 from sk_mer.serving import OnnxEmotionPredictor
 
@@ -277,3 +278,45 @@ def test_vectors_that_tell_nothing_are_at_chance(emotions):
         found.append(auc(vectors, words[len(seen) :]))
     means = np.mean(found, axis=0)
     assert ((means > 0.45) & (means < 0.55)).all(), means
+
+
+def closed_form(vectors):
+    return ESZSLClassifier(alpha=100.0, label_alpha=0.1, cv=2, label_vectors=vectors)
+
+
+@pytest.mark.parametrize("seen_share", [0, 0.5])
+def test_a_search_finds_what_is_good_for_labels_left_out(emotions, seen_share):
+    """Vectors that say nothing are as good as any for labels that were trained on."""
+    rng = np.random.default_rng(0)
+    empty = {name: rng.normal(size=16) for name in emotions.y}
+    true, y = emotions.label_vectors, emotions.y[emotions.seen]
+    model = make_pipeline(MultimodalScaler(), closed_form(true))
+    how = {"groups": np.arange(240) // 10, "cv": 2, "labels": ["happy", "fear"]}
+    name = "eszslclassifier__label_vectors"
+    grid = {name: [empty, true], "eszslclassifier__statistics": [["mean"]]}
+    found = unseen_label_search(model, grid, emotions.X, y, seen_share=seen_share, **how)
+    assert found.best_params[name] is true
+    assert found.table["unseen"][0] > 0.8
+    assert found.table["unseen"][1] < 0.7
+    expected = (1 - seen_share) * found.table["unseen"] + seen_share * found.table["seen"]
+    np.testing.assert_allclose(found.table["score"], expected)
+    best = found.best_estimator
+    assert best[-1].label_vectors == true
+    by_hand = leave_one_label_out(best, emotions.X, y, **how)
+    assert found.table["unseen"][0] == pytest.approx(by_hand["unseen"].mean())
+    assert not hasattr(best[-1], "alpha_")
+
+
+def test_a_search_that_cannot_tell(emotions):
+    model, y = closed_form(emotions.label_vectors), emotions.y[emotions.seen]
+    with pytest.raises(
+        ValueError, match="seen_share=1 was given; expected a number from 0"
+    ):
+        unseen_label_search(model, {"cv": [2]}, emotions.X, y, seen_share=1)
+    without = np.flatnonzero(y["happy"] == 0)
+    folds = [(np.arange(240), without)]
+    with (
+        pytest.warns(UndefinedMetricWarning, match="lack positives"),
+        pytest.raises(ValueError, match="No label could be scored: each fold lacks rows"),
+    ):
+        unseen_label_search(model, {"cv": [2]}, emotions.X, y, cv=folds, labels=["happy"])
