@@ -21,7 +21,15 @@ from .._optional import import_optional
 from ..labels.suggestions import look_up
 from . import counting, figures, pages, sample, tables, words
 from .cells import Cell, Store, computed
-from .reading import Corpus, hash_of, judged_labels, limited, read, with_unseen
+from .reading import (
+    Corpus,
+    hash_of,
+    judged_labels,
+    limited,
+    read,
+    with_unseen,
+    with_words,
+)
 from .runs import Runner
 from .systems import LINEAR, Settings, chosen
 
@@ -85,7 +93,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add("--unseen-data", type=Path, help="folder with nine emotions, for table5")
     add("--vectors", type=Path, help="word vectors; by default glove* in or beside --data")
     add("--systems", default="", help="'all', 'none' or names: mte,lf_lstm")
-    add("--targets", default="", help="emotions that are unseen: fear,surprise")
+    add(
+        "--targets",
+        default="",
+        help="emotions that are unseen, or to draw in figure3: fear,surprise",
+    )
     add("--seeds", type=int, help="fits of each system; 3, or 1 with --small")
     add("--settings", choices=("default", "published"), default="default")
     add("--raw", action="store_true", help="do not scale features, as the authors do not")
@@ -125,6 +137,8 @@ def _made(options: argparse.Namespace) -> tables.Table:
     if options.what == "table7":
         return counting.of_corpus(corpus)
     corpus = _fitting(corpus, options)
+    if options.what == "figure3" and options.targets:
+        corpus = with_words(corpus, _names(options.targets))
     runner = Runner(corpus, _settings(options))
     store = Store(options.output / "cells", hash_of(corpus))
 

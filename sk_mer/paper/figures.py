@@ -140,7 +140,10 @@ def space_table(
 
 
 def draw_spaces(result: dict[str, Any], path: Path) -> None:
-    """A panel for each modality: labels in the two directions in which they differ most."""
+    """A panel for each modality: labels in the two directions in which they differ most.
+
+    Those that were not trained on are hollow.
+    """
     figures = import_optional("matplotlib.figure", "Drawing", "plot")
     spaces, names = result["spaces"], result["labels"]
     figure = figures.Figure(figsize=(3 * len(spaces), 3), layout="constrained")
@@ -150,7 +153,9 @@ def draw_spaces(result: dict[str, Any], path: Path) -> None:
         centred = np.asarray(vectors) - np.mean(vectors, axis=0)
         u, s, _ = np.linalg.svd(centred, full_matrices=False)
         place = u[:, :2] * s[:2]
-        axis.scatter(*place.T)
+        seen = np.isin(names, result["seen"])
+        axis.scatter(*place[seen].T)
+        axis.scatter(*place[~seen].T, facecolors="none", edgecolors="C1", marker="D")
         for name, (x, y) in zip(names, place, strict=True):
             axis.annotate(name, (x, y), fontsize=7)
         kept = (s[:2] ** 2).sum() / (s**2).sum()

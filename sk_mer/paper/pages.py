@@ -10,17 +10,23 @@ import numpy as np
 import pandas as pd
 
 from .._optional import import_optional
-from .tables import TRIVIAL, Table
+from .tables import COSTS, TRIVIAL, Table
 
 __all__ = ["latex", "markdown", "text", "write"]
 
 _TEX = {"\\": r"\textbackslash{}", "%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#"}
 _TEX |= {"±": r"$\pm$"}
+_MOST_LABELS = 10
 
 
 def text(table: Table) -> str:
-    """The table for a terminal."""
-    return "\n".join([table.title, table.shown.to_string(), *table.notes])
+    """The table for a terminal, without single labels where there are many."""
+    frame, notes = table.shown, table.notes
+    labels = [name for name in frame if name not in ("mean", *COSTS)]
+    if len(labels) > _MOST_LABELS and "mean" in frame:
+        frame = frame.drop(columns=labels)
+        notes = [*notes, f"The {len(labels)} labels one by one are in the files."]
+    return "\n".join([table.title, frame.to_string(), *notes])
 
 
 def markdown(table: Table) -> str:
@@ -106,8 +112,7 @@ def write(table: Table, folder: Path, name: str) -> list[Path]:
 def _draw(table: Table, path: Path) -> Path:
     """The first score of the last column of scores, a dot a row."""
     figures = import_optional("matplotlib.figure", "Drawing", "plot")
-    costs = ("seconds", "core-seconds", "peak MB", "weights")
-    columns = [name for name in table.shown if name not in costs]
+    columns = [name for name in table.shown if name not in COSTS]
     used = ["mean"] if "mean" in columns else columns
     rows = table.shown[~table.shown.index.isin(TRIVIAL.values())]
     figure = figures.Figure(

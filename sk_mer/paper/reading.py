@@ -20,7 +20,15 @@ from ..labels import load_label_vectors, suggest_words
 from ..multimodal.array import MultimodalArray
 from ..protocols import append_labels
 
-__all__ = ["Corpus", "hash_of", "judged_labels", "limited", "read", "with_unseen"]
+__all__ = [
+    "Corpus",
+    "hash_of",
+    "judged_labels",
+    "limited",
+    "read",
+    "with_unseen",
+    "with_words",
+]
 
 # The words of the MTE authors' code for emotions that they name otherwise.
 _WORDS = {"excited": "exciting", "surprised": "surprising", "frustrated": "frustrating"}
@@ -116,11 +124,11 @@ def read(path: Path, *, labels: Path | None = None, vectors: Path | None = None)
         return _named("GoEmotions", at_hand.goemotions(path, source), source)
     data = _with_emotions(path, labels)
     columns = set(data.y)
-    for order, published in ((MTE_ORDER, "mosei"), (IEMOCAP_FOUR, "iemocap")):
+    for name, order in (("CMU-MOSEI", MTE_ORDER), ("IEMOCAP", IEMOCAP_FOUR)):
         if columns == set(order):
             data["y"] = data.y[list(order)]
-            corpus = _named(data.layout, data, source)
-            return replace(corpus, published=published)
+            corpus = _named(f"{name} ({data.layout})", data, source)
+            return replace(corpus, published=name.rpartition("-")[2].lower())
     return _named(data.layout, data, source)
 
 
@@ -203,17 +211,32 @@ def with_unseen(corpus: Corpus, further: Path | None, targets: Sequence[str]) ->
     data = EmotionCorpus(X=corpus.X, y=corpus.y, split=corpus.split)
     names = list(targets) or list(IEMOCAP_UNSEEN)
     both = append_labels(data, load_multimodal(further, keep_empty=True), names)
-    words, vectors = _vectors(names, corpus.source)
-    words, vectors = {**corpus.words, **words}, {**corpus.vectors, **vectors}
     return replace(
-        corpus,
+        with_words(corpus, names),
         X=both.X,
         y=both.y,
         split=both.split,
         appended=both.appended,
-        words=words,
-        vectors=vectors,
     )
+
+
+def with_words(corpus: Corpus, names: Sequence[str]) -> Corpus:
+    """The corpus with vectors of further labels, that no row shows.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        With a source of vectors.
+    names : sequence of str
+        The labels.
+
+    Returns
+    -------
+    Corpus
+    """
+    words, vectors = _vectors(list(names), corpus.source)
+    words, vectors = {**corpus.words, **words}, {**corpus.vectors, **vectors}
+    return replace(corpus, words=words, vectors=vectors)
 
 
 def _own_unseen(corpus: Corpus, targets: Sequence[str]) -> Corpus:

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 
 from sk_mer.datasets import make_multimodal_emotions
-from sk_mer.paper import cells, systems
+from sk_mer.paper import cells, pages, systems
 from sk_mer.paper.cells import Cell, Store, computed
 from sk_mer.paper.reading import Corpus, hash_of, judged_labels, limited, with_unseen
 from sk_mer.paper.runs import Runner
 from sk_mer.paper.systems import Settings, chosen
-from sk_mer.paper.tables import put_together
+from sk_mer.paper.tables import Table, put_together
 
 CELL = Cell("seen", "mte", 0)
 CHANGED = {
@@ -175,3 +175,21 @@ def test_a_system_that_cannot_read_the_data_says_why(corpus):
     table = put_together("table6", corpus, ["mctn", "linear"], [], wanted, found)
     assert table.shown.index[0] == "pooled linear, text"
     assert "Left out: MCTN with text; audio: No." in table.notes
+
+
+def test_many_labels_are_not_printed_one_by_one():
+    names = [f"label {k}" for k in range(11)]
+    frame = pd.DataFrame([["1"] * 12], columns=[*names, "mean"], index=["MTE"])
+    few = pages.text(Table("Title", frame[[*names[:10], "mean"]], pd.DataFrame()))
+    assert "label 9" in few
+    many = pages.text(Table("Title", frame, pd.DataFrame()))
+    assert "label 9" not in many
+    assert many.endswith("The 11 labels one by one are in the files.")
+    assert "label 9" in pages.markdown(Table("Title", frame, pd.DataFrame()))
+
+
+def test_latex_of_any_names():
+    frame = pd.DataFrame([["1 ± 2", "a_b"]], columns=["50 %", "R&D"], index=["x#"])
+    found = pages.latex(Table("Title", frame.rename_axis("s"), pd.DataFrame())).splitlines()
+    assert r"s & 50 \% & R\&D \\" in found
+    assert r"x\# & 1 $\pm$ 2 & a\_b \\" in found
