@@ -72,10 +72,10 @@ def place_names(
     -------
     list of matplotlib Annotation
     """
-    plain = import_optional("matplotlib.text", "Drawing", "plot").Text
     effects = import_optional("matplotlib.patheffects", "Drawing", "plot")
     edge = [effects.withStroke(linewidth=2, foreground=ax.get_facecolor())]
-    at = np.asarray(points, dtype=float)
+    line = {"arrowstyle": "-", "linewidth": 0.5, "color": "#999999", "shrinkB": 3}
+    at = np.asarray(points, dtype=float).reshape(-1, 2)
     ax.figure.draw_without_rendering()  # what is laid out now tells where points are
     where = ax.transData.transform(at)
     unit = ax.figure.dpi / 72
@@ -86,25 +86,17 @@ def place_names(
     frame = _Box(*ax.get_window_extent().extents)
     found = []
     for point, (x, y), name, colour in zip(at, where, names, colours, strict=False):
-        text = ax.annotate(
-            str(name),
-            point,
-            (0, 0),
-            textcoords="offset points",
-            fontsize=fontsize,
-            color=colour,
-            va="bottom",
-            path_effects=edge,
-            arrowprops={"arrowstyle": "-", "lw": 0.5, "color": "#999999", "shrinkB": 3},
-        )
-        text.set_in_layout(False)
-        size = plain.get_window_extent(text).extents  # without the line
-        # Letters are a little wider or narrower where a figure is saved at other sizes.
-        width, height = 1.08 * (size[2] - size[0]), size[3] - size[1]
+        how = {"fontsize": fontsize, "color": colour, "va": "bottom"}
+        measured = ax.text(*point, str(name), **how)
+        width, height = measured.get_window_extent().size
+        measured.remove()
+        width *= 1.08  # letters are a little wider where a figure is saved at other sizes
         free = _freest(x, y, width, height, unit, taken, frame)
-        text.set_position(((free.left - x) / unit, (free.bottom - y) / unit))
-        far = max(abs(free.middle - x) - width / 2, abs(free.bottom - y)) > 12 * unit
-        text.arrow_patch.set_visible(bool(far))
+        aside = max(abs(free.middle - x) - width / 2, abs(free.bottom - y))
+        how["arrowprops"] = line if aside > 12 * unit else None
+        offset = ((free.left - x) / unit, (free.bottom - y) / unit)
+        text = ax.annotate(str(name), point, offset, textcoords="offset points", **how)
+        text.set(in_layout=False, path_effects=edge)
         taken.append(free)
         found.append(text)
     return found

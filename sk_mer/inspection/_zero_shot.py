@@ -10,19 +10,14 @@ from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 
 from .._label_folds import leave_one_label_out
-from .._optional import import_optional
 from ..labels.nearness import nearest_seen
 from ..labels.space import resolve_label_space
+from ._drawing import new_axes, place_names
 
 __all__ = ["ZeroShotDisplay", "zero_shot_report"]
 
 # Okabe and Ito's colours, each with a marker of its own.
 _STYLES = [("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D")]
-# Places for a name around its point, in points, the nearest first.
-_ANGLES = np.radians([0, 180, 90, 270, 45, 135, 315, 225])
-_RADII = (6, 10, 14, 20, 27, 35, 44)
-_FONT_SIZE = 7
-_SIDES = {-1: "right", 0: "center", 1: "left"}
 
 
 def zero_shot_report(
@@ -181,8 +176,7 @@ class ZeroShotDisplay:
         ZeroShotDisplay
         """
         if ax is None:
-            figures = import_optional("matplotlib.figure", "Drawing", "plot")
-            ax = figures.Figure(figsize=(6, 4), layout="constrained").subplots()
+            ax = new_axes(6, 4)
         self.correlations_: dict[str, float] = {}
         points, names = [], []
         for k, (name, report) in enumerate(self.reports.items()):
@@ -200,56 +194,10 @@ class ZeroShotDisplay:
         ax.axhline(0.5, color="0.6", linewidth=0.8, linestyle="--", zorder=0)
         ax.margins(0.1)
         ax.set(xlabel="cosine with the nearest trained label", ylabel="AUC, left out")
-        ax.legend(frameon=False, fontsize=8, loc="best")
+        legend = ax.legend(frameon=False, fontsize=8, loc="best")
         ax.spines[["top", "right"]].set_visible(False)
-        _write_beside(ax, points, names)
+        ax.figure.draw_without_rendering()
+        box = ax.transData.inverted().transform(legend.get_window_extent())
+        place_names(ax, points, names, obstacles=[box], fontsize=7)
         self.ax_, self.figure_ = ax, ax.figure
         return self
-
-
-def _write_beside(ax: Any, points: list[tuple[float, float]], names: list[str]) -> None:
-    """Names beside their points, where they cover neither points nor each other."""
-    ax.figure.draw_without_rendering()
-    scale = ax.figure.dpi / 72
-    frame = np.array(ax.get_window_extent().extents)
-    places = ax.transData.transform(points) if points else []
-    taken = [_box((x, y), (0, 0), pad=4 * scale) for x, y in places]
-    taken.append(np.array(ax.get_legend().get_window_extent().extents))
-    for point, place, name in zip(points, places, names, strict=True):
-        text = ax.text(*point, name, fontsize=_FONT_SIZE)
-        size = text.get_window_extent().size
-        text.remove()
-        best, least = np.zeros(2), np.inf
-        for radius in _RADII:
-            for angle in _ANGLES:
-                step = radius * np.array([np.cos(angle), np.sin(angle)])
-                shift = (np.sign(round(step[0])) - 1) / 2 * size[0]
-                box = _box(place + step * scale + [shift, 0], size, pad=1)
-                covered = _covered(box, np.stack(taken), frame)
-                if covered < least:
-                    best, least, chosen = step, covered, box
-            if not least:
-                break
-        far = np.hypot(*best) > _RADII[1]
-        line = {"arrowstyle": "-", "linewidth": 0.4, "color": "0.5"} if far else None
-        side = _SIDES[int(np.sign(round(best[0])))]
-        written = ax.annotate(
-            name, point, best, textcoords="offset points", fontsize=_FONT_SIZE,
-            va="center", ha=side, arrowprops=line,
-        )  # fmt: skip
-        written.set_in_layout(False)
-        taken.append(chosen)
-
-
-def _box(start: Any, size: Any, pad: float) -> Any:
-    """Around what begins at a place and has half its height above it."""
-    (x, y), (width, height) = start, size
-    return np.array([x - pad, y - height / 2 - pad, x + width + pad, y + height / 2 + pad])
-
-
-def _covered(box: Any, others: Any, frame: Any) -> float:
-    """The area of what a name would cover, and of what of it lies outside the frame."""
-    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
-    area = float(np.prod(np.maximum(high - low, 0), axis=1).sum())
-    within = np.minimum(box[2:], frame[2:]) - np.maximum(box[:2], frame[:2])
-    return area + float(np.prod(box[2:] - box[:2]) - np.prod(np.maximum(within, 0)))
