@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import clone, is_regressor
 from sklearn.utils import _safe_indexing
 
+from .._label_columns import align_to_model
 from .._optional import import_optional
 from ..labels.space import quoted
 from ..metrics import concordance_score
@@ -112,15 +113,11 @@ def _container(X: Any) -> MultimodalArray:
 
 
 def _judged(model: Any, X: MultimodalArray, truth: Any) -> dict[str, float]:
+    truth = align_to_model(truth, model) if np.ndim(truth) == 2 else np.asarray(truth)
     if is_regressor(model):
         return {"concordance": float(np.mean(concordance_score(truth, model.predict(X))))}
-    accuracy, auc = _scores(model, X, _in_order(model, truth))
+    accuracy, auc = _scores(model, X, truth)
     return {"weighted_accuracy": accuracy, "auc": auc}
-
-
-def _in_order(model: Any, truth: Any) -> Any:
-    columns = getattr(truth, "columns", None)
-    return np.asarray(truth if columns is None else truth[model.labels_])
 
 
 class CrossModalGainDisplay:

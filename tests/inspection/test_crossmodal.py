@@ -60,6 +60,11 @@ def test_numbers():
     model.fit(TWO[:64].select("text"), NUMBERS[:64])
     expected = concordance_score(NUMBERS[64:], model.predict(TWO[64:].select("text")))
     assert found["concordance"][0] == pytest.approx(expected)
+    turned = NUMBERS[64:][NUMBERS.columns[::-1]]  # found by name, as labels are
+    again = crossmodal_gain_report(
+        EmoBedRegressor(**SMALL), TWO[:64], NUMBERS[:64], TWO[64:], turned, n_seeds=1
+    )
+    assert again.equals(found)
 
 
 def test_utterances_without_the_modality_are_left_out():
