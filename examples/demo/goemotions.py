@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-from report import mean_and_spread
+from report import CHANCE, CONSTANT, mean_and_spread
 from words import words_for
 
 from sk_mer import (
@@ -112,6 +112,7 @@ def _show(
         parts = [mean_and_spread(pd.DataFrame(means)), mean_and_spread(auc[unseen])]
         columns[f"AUC, {name}"] = pd.concat(parts)
     table = pd.DataFrame(columns)
+    table.loc[CONSTANT] = CHANCE
     show(
         f"GoEmotions, text: {len(seen)} emotions trained, {len(unseen)} never seen",
         table,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from report import mean_and_spread
+from report import CHANCE, CONSTANT, mean_and_spread
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from tqdm import tqdm
@@ -238,6 +238,7 @@ def _show_zero_shot(found: pd.DataFrame, emotions: list[str], output: Path) -> N
         scores["mean"] = scores.mean(axis=1)
         columns[f"zero-shot AUC, {system}"] = mean_and_spread(scores)
     table = pd.DataFrame(columns)
+    table.loc[CONSTANT] = CHANCE
     show(
         "RAVDESS, audio + vision: each emotion left out of training in turn",
         table,

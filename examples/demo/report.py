@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+# Of any answer that is the same for all utterances.
+CONSTANT, CHANCE = "any constant", "0.500"
+
 
 def mean_and_spread(values: pd.DataFrame) -> pd.Series:
     """``mean ± standard deviation`` over the rows (seeds) of each column."""
