@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         PooledLinearRegressor,
     )
     from .loading import load, save
+    from .linear_model import PooledLinearClassifier, PooledLinearRegressor
+    from .loading import from_pretrained, load, push_to_hub, save
     from .models import (
         AttentionFusionClassifier,
         CMDMClassifier,
@@ -73,9 +75,11 @@ __all__ = [
     "SoftVotingClassifier",
     "TAILORClassifier",
     "__version__",
+    "from_pretrained",
     "load",
     "load_label_vectors",
     "published_results",
+    "push_to_hub",
     "recommended",
     "save",
     "show_versions",
@@ -107,9 +111,11 @@ _HOMES = {
     "RMFNClassifier": "models",
     "SoftVotingClassifier": "ensemble",
     "TAILORClassifier": "models",
+    "from_pretrained": "loading",
     "load": "loading",
     "load_label_vectors": "labels",
     "published_results": "published",
+    "push_to_hub": "loading",
     "recommended": "recommend",
     "save": "loading",
     "show_versions": "_show_versions",

@@ -23,6 +23,7 @@ from .module_spec import ModuleSpec
 from .multimodal.array import MultimodalArray
 from .padding import rows_by_length
 from .persistence import model_file
+from .persistence.hub_files import HubMixin
 from .predictor import MultimodalPredictor
 
 __all__ = ["FittedNet"]
@@ -43,7 +44,7 @@ def _states_of(module: nn.Module) -> Any:
     return headless
 
 
-class FittedNet(MultimodalPredictor):
+class FittedNet(HubMixin, MultimodalPredictor):
     """The half of an estimator that needs no training data."""
 
     # Whether batches are whole groups in their order, such as the utterances of a video.

@@ -10,10 +10,11 @@ from sklearn.utils.validation import check_is_fitted
 from . import lexical, linear_model, models, preprocessing
 from ._declared import damaged
 from ._warn import warn_user
+from .persistence.hub_files import fetch_model, push_model
 from .persistence.model_file import load_estimator, save_estimator
 from .persistence.steps import refuse_other_steps
 
-__all__ = ["load", "save"]
+__all__ = ["from_pretrained", "load", "push_to_hub", "save"]
 
 _KNOWN = {
     name: getattr(home, name)
@@ -129,3 +130,114 @@ def load(path: Any, *, label_vectors: Any = None) -> Any:
     [0, 1]
     """
     return load_estimator(Path(path), _KNOWN, label_vectors, _STEPS)
+
+
+def push_to_hub(
+    model: Any,
+    repo_id: str,
+    *,
+    license: str,  # as the hub calls it
+    X_test: Any = None,
+    y_test: Any = None,
+    data: str | None = None,
+    intended_use: str | None = None,
+    private: bool = False,
+    token_env: str | None = None,
+) -> str:
+    """Send a fitted estimator or pipeline to the Hugging Face hub, with a card.
+
+    Parameters
+    ----------
+    model : estimator or Pipeline
+        As for :func:`save`.
+    repo_id : str
+        Name on the hub, as ``"user/model"``.
+    license : str
+        Licence of the model, such as ``"cc-by-nc-4.0"``. That of the data may decide.
+    X_test, y_test : utterances and labels, optional
+        That were not trained on: scores for the card, beside those of predictors that look
+        at nothing. They are not sent.
+    data, intended_use : str, optional
+        What the model was trained on and what it is for, for the card.
+    private : bool, default=False
+        Whether others may not see it.
+    token_env : str, optional
+        Name of the environment variable with a token that may write; by default the login
+        of the hub.
+
+    Returns
+    -------
+    str
+        Its address.
+
+    Raises
+    ------
+    ValueError
+        If there is no licence, a step cannot be saved, or the hub refuses.
+    ImportError
+        If huggingface_hub is missing (``pip install sk-mer[hub]``).
+
+    Examples
+    --------
+    >>> import sk_mer
+    >>> sk_mer.push_to_hub(
+    ...     pipeline, "me/emotions", license="cc-by-nc-4.0", X_test=X, y_test=y
+    ... )  # doctest: +SKIP
+    """
+    check_is_fitted(model)
+    return push_model(
+        model,
+        lambda path: save(model, path),
+        repo_id,
+        license=license,
+        X_test=X_test,
+        y_test=y_test,
+        data=data,
+        intended_use=intended_use,
+        private=private,
+        token_env=token_env,
+    )
+
+
+def from_pretrained(
+    name: Any,
+    *,
+    revision: str | None = None,
+    local_files_only: bool = False,
+    token_env: str | None = None,
+    label_vectors: Any = None,
+) -> Any:
+    """Fetch any estimator or pipeline that ``push_to_hub`` sent; runs no code from it.
+
+    Parameters
+    ----------
+    name : str or path
+        Name on the hub, or a folder that holds ``model.safetensors``.
+    revision : str, optional
+        Branch, tag or commit.
+    local_files_only : bool, default=False
+        Fetch nothing, as the environment variable ``HF_HUB_OFFLINE`` says, too.
+    token_env : str, optional
+        Name of the environment variable with an access token, for private models.
+    label_vectors : object, optional
+        As for :func:`load`.
+
+    Returns
+    -------
+    estimator or Pipeline
+        Fitted. Every weight is that of the file, or it is refused.
+
+    Raises
+    ------
+    ValueError
+        If the model cannot be had or is damaged.
+
+    Examples
+    --------
+    >>> import sk_mer
+    >>> sk_mer.from_pretrained("me/emotions").predict_proba(X)  # doctest: +SKIP
+    """
+    path = fetch_model(
+        name, revision=revision, local_files_only=local_files_only, token_env=token_env
+    )
+    return load(path, label_vectors=label_vectors)

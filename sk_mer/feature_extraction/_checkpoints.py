@@ -10,13 +10,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .._optional import import_optional
+from .._hub import fetched
 from ._feature_cache import digest_of_file
 
 __all__ = ["Checkpoint", "chosen_layers", "find_checkpoint"]
 
+# Files beside the weights, of transformers and of sentence encoders.
 _SMALL = ["*.json", "*.txt", "*.model", "*/config.json"]
-_IGNORED = ["onnx/*", "openvino/*", "coreml/*", "flax*", "tf_*"]
 _BLOB = re.compile(r"[0-9a-f]{64}")
 _KEPT = 16
 
@@ -68,90 +68,16 @@ def find_checkpoint(
                 "has one revision only; leave revision out."
             )
         folder, commit = Path(name), None
-    elif os.path.isabs(name) or name.startswith(".") or name.count("/") > 1:
-        raise ValueError(f"model={name!r}: there is no such folder.")
     else:
-        folder = _from_hub(name, revision, local_files_only, token_env)
+        how: dict[str, Any] = {
+            "local_files_only": local_files_only,
+            "token_env": token_env,
+        }
+        folder = fetched(name, [*_SMALL, "*.safetensors"], revision, **how)
+        if not list(folder.glob("*.safetensors")):
+            folder = fetched(name, [*_SMALL, "pytorch_model*.bin"], revision, **how)
         commit = folder.name
     return Checkpoint(folder, name, commit, _weights_of(folder, name))
-
-
-def _from_hub(
-    name: str, revision: str | None, local_files_only: bool, token_env: str | None
-) -> Path:
-    hub = import_optional("huggingface_hub", f"model={name!r}", "pretrained")
-    token = None
-    if token_env is not None:
-        token = os.environ.get(token_env)
-        if not token:
-            raise ValueError(
-                f"token_env={token_env!r}: there is no such environment variable; set it "
-                "to an access token of the hub."
-            )
-
-    def fetch(patterns: list[str]) -> Path:
-        return Path(
-            hub.snapshot_download(
-                name,
-                revision=revision,
-                token=token,
-                local_files_only=local_files_only,
-                allow_patterns=patterns,
-                ignore_patterns=_IGNORED,
-            )
-        )
-
-    try:
-        folder = fetch([*_SMALL, "*.safetensors"])
-        if not list(folder.glob("*.safetensors")):
-            folder = fetch([*_SMALL, "pytorch_model*.bin"])
-    except Exception as error:
-        reason = _why_not(error, name, revision, token_env, local_files_only)
-        raise ValueError(reason) from error
-    return folder
-
-
-def _why_not(
-    error: Exception,
-    name: str,
-    revision: str | None,
-    token_env: str | None,
-    local_files_only: bool,
-) -> str:
-    """One sentence for what the hub, or its absence, answered."""
-    kinds = {kind.__name__ for kind in type(error).__mro__}
-    if "GatedRepoError" in kinds:
-        use = "the token in it" if token_env else "a token"
-        give = "" if token_env else " and give token_env='HF_TOKEN'"
-        return (
-            f"The hub wants its terms accepted before it gives {name!r}: accept them on "
-            f"its page with the account of {use}{give}."
-        )
-    if "RevisionNotFoundError" in kinds:
-        return (
-            f"{name!r} has no revision {revision!r} on the hub; give a branch, a tag or a "
-            "commit."
-        )
-    if "RepositoryNotFoundError" in kinds:
-        return (
-            f"The hub has no model {name!r} that it would show; correct the name, or give "
-            "token_env='HF_TOKEN' if it is private."
-        )
-    if kinds & {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectError"}:
-        fetched = f", revision {revision!r}," if revision else ""
-        here = "nothing may be fetched" if _offline(local_files_only) else "no hub answers"
-        return (
-            f"{name!r}{fetched} is not on this machine and {here}; fetch it while there is "
-            f"a network (hf download {name}), or give its folder as model."
-        )
-    if "HFValidationError" in kinds:
-        return f"model={name!r} is no folder here and no name that the hub could have."
-    text = " ".join(str(error).split())
-    return f"{name!r} could not be fetched from the hub ({text[:200]}); try again."
-
-
-def _offline(local_files_only: bool) -> bool:
-    return local_files_only or bool(os.environ.get("HF_HUB_OFFLINE"))
 
 
 def _weights_of(folder: Path, name: str) -> str:

@@ -90,13 +90,13 @@ def read_transcript(path: Any, *, tier: str = "words") -> pd.DataFrame:
         ) from error
     table = pd.DataFrame(rows, columns=["segment", "word", "start", "end"])
     table[["start", "end"]] = table[["start", "end"]].astype(float)
-    placed = np.isfinite(table[["start", "end"]]).all(axis=1)
+    placed = np.isfinite(table[["start", "end"]].to_numpy()).all(axis=1)
     if not placed.all():
         warn_user(
             f"{int((~placed).sum())} of {len(table)} words of {path.name} have no time and "
             "are left out."
         )
-    return table.loc[placed].reset_index(drop=True)
+    return table.iloc[np.flatnonzero(placed)].reset_index(drop=True)
 
 
 def _decoded(path: Path) -> str:

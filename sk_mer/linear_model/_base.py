@@ -21,6 +21,7 @@ from .._label_columns import checked_weights, refuse_other_order
 from .._shared_docs import fill_shared_docs
 from ..multimodal._duplicates import duplicate_groups
 from ..multimodal.array import MultimodalArray
+from ..persistence.hub_files import HubMixin
 from ..predictor import MultimodalPredictor
 from ..preprocessing import MultimodalScaler, SegmentStatistics
 from ..targets import Targets
@@ -49,7 +50,7 @@ class LinearData:
     n_empty: int
 
 
-class PooledLinearBase(MultimodalPredictor):
+class PooledLinearBase(HubMixin, MultimodalPredictor):
     """Utterances as scaled statistics, and penalties chosen on held-out rows."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
