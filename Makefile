@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TESTS ?=
 DATA ?=
+comma := ,
 OUTPUT ?= bench_output
 SHELL := bash
 
@@ -38,7 +39,7 @@ $(VENV)/.docs: $(VENV)/.demo
 	@touch $@
 
 demo: $(VENV)/.demo  ## Train MTE and ask for unseen emotions; DATA=folder for real data
-	$(if $(DATA),$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[audio]')
+	$(if $(DATA),$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[audio$(comma)video]')
 	$(BIN)/python examples/demo $(if $(DATA),--data $(DATA)) $(ARGS)
 
 test: $(VENV)/.test  ## Run the tests with coverage

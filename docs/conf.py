@@ -59,7 +59,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"/plot_",
-    "ignore_pattern": r"/demo/|real_data",
+    "ignore_pattern": r"/demo/|real_data|clips_to_emotions",
     "abort_on_example_error": True,
     "plot_gallery": True,
     "show_memory": False,

@@ -19,6 +19,7 @@ from sk_mer.feature_extraction import (
     ActionUnitSequences,
     ModalityColumns,
     WordVectorSequences,
+    read_transcript,
 )
 from sk_mer.labels.suggestions import look_up
 from sk_mer.metrics import label_auc_score, weighted_accuracy_score
@@ -56,10 +57,16 @@ def load(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return table, table[emotions].astype(int)
 
 
-def transcript(sound: Path) -> str:
-    """The text file of the same name, beside a recording."""
-    path = sound.with_suffix(".txt")
-    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+def transcript(recording: Path) -> str:
+    """The text or transcript of the same name, beside a recording."""
+    path = recording.with_suffix(".txt")
+    if path.is_file():
+        return path.read_text(encoding="utf-8").strip()
+    for suffix in (".srt", ".vtt", ".json", ".TextGrid"):
+        path = recording.with_suffix(suffix)
+        if path.is_file():
+            return " ".join(read_transcript(path)["word"])
+    return ""
 
 
 def pipeline(table: pd.DataFrame, vectors: Path, words: Any, seed: int = 0) -> Pipeline:

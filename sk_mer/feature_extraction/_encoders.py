@@ -21,6 +21,8 @@ __all__ = ["Encoder", "ImageEncoder", "SpeechEncoder", "TextEncoder"]
 Frames = NDArray[np.float32]
 # What checkpoints may lack, as it is not used: heads of pretraining and pooling.
 _UNUSED = ("pooler", "masked_spec_embed", "position_ids", "logit_scale", "logit_bias")
+# Samples that are squared at a time, so that hours of sound are held once.
+_SUMMED = 1 << 20
 _DTYPES = ("float32", "float16", "bfloat16")
 
 
@@ -337,8 +339,10 @@ class SpeechEncoder(Encoder):
             sound = np.pad(sound, (0, self._reach - len(sound)))
         if getattr(self._network.prepare, "do_normalize", False) and not self._is_whisper:
             # Over the whole recording, and not piece by piece.
-            sound = (sound - sound.mean(dtype=np.float64)).astype(np.float32)
-            sound /= np.sqrt(np.mean(np.square(sound), dtype=np.float64) + 1e-7)
+            sound = sound - np.float32(sound.mean(dtype=np.float64))
+            parts = np.array_split(sound, len(sound) // _SUMMED + 1)
+            squares = sum(np.square(part, dtype=np.float64).sum() for part in parts)
+            sound /= np.float32(np.sqrt(squares / len(sound) + 1e-7))
         return sound
 
     def _n_frames(self, content: Frames) -> int:

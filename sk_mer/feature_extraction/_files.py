@@ -247,17 +247,19 @@ def _in_worker(trains: bool, read: Callable[..., Any], *arguments: Any) -> Any:
 
 def _read_one(
     reader: Any, path: str, stamp: tuple[int, int], settings: dict[str, Any]
-) -> tuple[NDArray[np.float32] | None, str]:
+) -> tuple[NDArray[np.float32] | None, str, str]:
     """The steps of one file, or why there are none."""
     if not Path(path).is_file():
-        return None, "there is no such file"
+        return None, "there is no such file", ""
     try:
         steps = np.ascontiguousarray(reader(path, **settings), dtype=np.float32)
     except ImportError:
         raise
+    except NothingThere:
+        return None, "", "it has no sound"
     except Exception as error:
         reason = " ".join(str(error).split())
-        return None, reason[:300] or type(error).__name__
+        return None, reason[:300] or type(error).__name__, ""
     if not np.isfinite(steps).all():
-        return None, "its features are not finite"
-    return steps, ""
+        return None, "its features are not finite", ""
+    return steps, "", ""

@@ -75,15 +75,15 @@ def _blocks(container: Any, stream: Any) -> Iterator[NDArray[np.float32]]:
             raise ValueError(f"its sound is damaged ({error.strerror})") from error
 
 
-def video_frames(path: Path, rate: float) -> Iterator[tuple[float, Image]]:
+def video_frames(path: Path, rate: float | None) -> Iterator[tuple[float, Image]]:
     """Frames of a video, so many a second, each with its time.
 
     Parameters
     ----------
     path : Path
         Of any form that ffmpeg reads.
-    rate : float
-        Frames a second; all of them where the video has fewer.
+    rate : float or None
+        Frames a second; all of them where the video has fewer, and for None.
 
     Yields
     ------
@@ -110,9 +110,10 @@ def video_frames(path: Path, rate: float) -> Iterator[tuple[float, Image]]:
             for frame in container.decode(stream):
                 time = 0.0 if frame.time is None else float(frame.time)
                 begin = time if begin is None else begin
-                if time - begin < wanted / rate - 1e-6:
-                    continue
-                wanted = int((time - begin) * rate + 1e-6) + 1
+                if rate is not None:
+                    if time - begin < wanted / rate - 1e-6:
+                        continue
+                    wanted = int((time - begin) * rate + 1e-6) + 1
                 yield time - begin, _upright(frame)
         except av.FFmpegError as error:
             raise ValueError(f"its pictures are damaged ({error.strerror})") from error

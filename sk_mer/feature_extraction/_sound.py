@@ -14,7 +14,7 @@ from .._optional import import_optional
 from ._files import NothingThere
 from ._media import sound_blocks
 
-__all__ = ["mono_samples"]
+__all__ = ["joined", "mono_blocks", "mono_samples"]
 
 _BLOCK_SECONDS = 60
 
@@ -42,6 +42,31 @@ def mono_samples(path: Path, rate: int) -> NDArray[np.float32]:
     ValueError
         If there are none, or some are no numbers.
     """
+    return joined(*mono_blocks(path), rate)
+
+
+def mono_blocks(path: Path) -> tuple[Iterator[Any], int]:
+    """The mean of the channels, block by block, and the file's own rate.
+
+    Parameters
+    ----------
+    path : Path
+        Of a sound file, or of a video.
+
+    Returns
+    -------
+    blocks : iterator of ndarray
+        Samples.
+    rate : int
+        Samples a second.
+
+    Raises
+    ------
+    NothingThere
+        If it is a video without sound.
+    ValueError
+        If it cannot be read.
+    """
     soundfile = import_optional("soundfile", "Reading sound files", "audio")
     try:
         stream = soundfile.SoundFile(path)
@@ -51,11 +76,15 @@ def mono_samples(path: Path, rate: int) -> NDArray[np.float32]:
                 f"soundfile does not read it ({error.error_string.rstrip('.')}), and for "
                 "video run: pip install 'sk-mer[video]'"
             ) from error
-        return joined(*sound_blocks(path), rate)
+        return sound_blocks(path)
+    return _blocks_of(stream), int(stream.samplerate)
+
+
+def _blocks_of(stream: Any) -> Iterator[Any]:
     with stream:
         size = _BLOCK_SECONDS * stream.samplerate
-        blocks = stream.blocks(blocksize=size, dtype="float32", always_2d=True)
-        return joined((block.mean(axis=1) for block in blocks), stream.samplerate, rate)
+        for block in stream.blocks(blocksize=size, dtype="float32", always_2d=True):
+            yield block.mean(axis=1)
 
 
 def joined(blocks: Iterable[Any], own_rate: int, rate: int) -> NDArray[np.float32]:

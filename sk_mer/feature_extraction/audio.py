@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .._optional import import_optional
 from ._files import FileByFile
+from ._sound import mono_blocks
 
 __all__ = ["AcousticSequences"]
 
@@ -67,7 +68,8 @@ class AcousticSequences(FileByFile):
 
     Notes
     -----
-    Readers of sound are those of the soundfile package: wav, flac, ogg, mp3.
+    Readers of sound are those of the soundfile package: wav, flac, ogg, mp3; and of
+    video, PyAV (``pip install sk-mer[video]``). A video without sound counts as missing.
 
     Examples
     --------
@@ -131,11 +133,11 @@ class AcousticSequences(FileByFile):
 
 def _samples(path: str, sampling_rate: int) -> NDArray[np.float32]:
     """One channel at the rate that was asked for."""
-    soundfile = import_optional("soundfile", "Reading sound files", "audio")
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    if not len(samples):
+    blocks, rate = mono_blocks(Path(path))
+    parts = [np.asarray(block, dtype=np.float32) for block in blocks]
+    if not sum(map(len, parts)):
         raise ValueError("it holds no samples")
-    mono = np.asarray(samples.mean(axis=1), dtype=np.float32)
+    mono: NDArray[np.float32] = np.concatenate(parts)
     if rate == sampling_rate:
         return mono
     librosa = import_optional("librosa", "Changing the sampling rate", "audio")

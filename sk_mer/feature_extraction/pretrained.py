@@ -355,8 +355,9 @@ class PretrainedFrames(PretrainedFiles):
     Parameters
     ----------
     {shared}
-    steps_per_second : float, default=5
-        Frames that are read of a second of video; of a folder of images all are.
+    steps_per_second : float or None, default=5
+        Frames that are read of a second of video, None for all; of a folder of images all
+        are.
     faces : bool, default=True
         Whether faces are cut out; False where frames show them alone, as in the folders
         of aligned faces that OpenFace writes, or where the whole picture counts.
@@ -388,7 +389,7 @@ class PretrainedFrames(PretrainedFiles):
         revision: str | None = None,
         layers: Any = "mean",
         pooling: str | None = None,
-        steps_per_second: float = 5.0,
+        steps_per_second: float | None = 5.0,
         faces: bool = True,
         batch_size: int = 32,
         device: str = "auto",

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from sk_mer.feature_extraction import (
+    AcousticSequences,
     PretrainedFrames,
     PretrainedSpeech,
     align_to_words,
@@ -21,6 +24,8 @@ from sk_mer.feature_extraction._files import NothingThere
 from sk_mer.feature_extraction._sound import mono_samples
 
 from . import clips
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "clips_to_emotions.py"
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".webm"])
@@ -50,6 +55,7 @@ def test_channels_and_rates(tmp_path):
 def test_frames_that_are_there_are_all_that_are_read(tmp_path):
     path = clips.write(tmp_path / "a.avi", sound=False, seconds=0.4)
     assert len(list(media.video_frames(path, 1000))) == 10
+    assert len(list(media.video_frames(path, None))) == 10
     assert len(list(media.video_frames(path, 1))) == 1
 
 
@@ -123,6 +129,33 @@ def test_missing_modalities_are_counted(tmp_path, encoder_folder):
         ValueError, match=r"none.mp4: it is no sound or video file .*2 of 7"
     ):
         frames.transform(paths)
+
+
+def test_acoustic_features_of_video(tmp_path):
+    paths = [clips.write(tmp_path / "a.mp4"), clips.write(tmp_path / "b.avi", sound=False)]
+    with pytest.warns(UserWarning, match=r"1 of 2 recordings .*b.avi: it has no sound"):
+        X = AcousticSequences().fit_transform(paths)
+    assert X.lengths("audio").tolist() == [pytest.approx(52, abs=3), 0]
+
+
+def test_a_folder_of_clips_to_a_table(tmp_path, encoder_folder, monkeypatch, capsys):
+    """The example, with tiny models in the place of Whisper and CLIP."""
+    rows = []
+    for k in range(6):
+        clips.write(tmp_path / f"{k}.avi", seconds=0.4, sound=k != 1, faces=k != 2)
+        rows.append({"file": f"{k}.avi", "happy": k % 2, "sad": k // 3})
+    pd.DataFrame(rows).to_csv(tmp_path / "clips.csv", index=False)
+    names = [str(encoder_folder(name)) for name in ("wav2vec2", "clip")]
+    monkeypatch.setattr("sys.argv", ["clips_to_emotions.py", str(tmp_path), *names])
+    with pytest.warns(UserWarning, match="count as missing") as told:
+        runpy.run_path(str(EXAMPLE))
+    assert {"1 of 6", "0 of 6"} >= {
+        str(w.message)[:6] for w in told if "missing" in str(w.message)
+    }
+    table = pd.read_csv(tmp_path / "emotions.csv", index_col=0)
+    assert table.shape == (6, 2)
+    assert list(table) == ["happy", "sad"]
+    assert "happy" in capsys.readouterr().out
 
 
 def test_faces_with_their_times(tmp_path, encoder_folder):
