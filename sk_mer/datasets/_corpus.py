@@ -59,6 +59,8 @@ class EmotionCorpus(Bunch):  # type: ignore[misc]
         Seconds within the video; NaN where unknown.
     index : ndarray of shape (n,)
         Number within the video; -1 where unknown.
+    valence : Series of shape (n,) or None
+        Of :func:`load_feature_folders` only.
     sentences : list of str or None
         Transcripts.
     layout : str
@@ -83,8 +85,8 @@ class EmotionCorpus(Bunch):  # type: ignore[misc]
         chosen["X"] = self.X[place]
         for name in _BY_ROW:
             chosen[name] = None if self[name] is None else self[name][place]
-        for name in ("y", "sentiment"):
-            table = self[name]
+        for name in ("y", "sentiment", "valence"):
+            table = self.get(name)
             kept = None if table is None else table.iloc[place].reset_index(drop=True)
             chosen[name] = kept
         if self.sentences is not None:
@@ -172,9 +174,9 @@ class EmotionCorpus(Bunch):  # type: ignore[misc]
             found[f"{name}: zero throughout"] = int(facts["zero"].sum())
         for emotion in self.y.columns if self.y is not None else ():
             if emotion != "sentiment":
-                found[str(emotion)] = int(self.y[emotion].to_numpy()[rows].sum())
+                found[str(emotion)] = int(np.nansum(self.y[emotion].to_numpy()[rows]))
         if self.y is not None and "sentiment" not in self.y:
-            found["no emotion"] = int((self.y.to_numpy()[rows].sum(axis=1) == 0).sum())
+            found["no emotion"] = int((self.y.to_numpy()[rows] == 0).all(axis=1).sum())
         return found
 
 
