@@ -22,8 +22,6 @@ if TYPE_CHECKING:
         PooledLinearClassifier,
         PooledLinearRegressor,
     )
-    from .loading import load, save
-    from .linear_model import PooledLinearClassifier, PooledLinearRegressor
     from .loading import from_pretrained, load, push_to_hub, save
     from .models import (
         AttentionFusionClassifier,
