@@ -9,8 +9,8 @@ OUTPUT ?= bench_output
 SHELL := bash
 
 .PHONY: demo test lint types docs bench bench-fewshot bench-missing bench-systems
-.PHONY: bench-scale bench-zero-shot bench-defaults bench-semi-supervised bench-emobed
-.PHONY: paper fuzz mutants clean
+.PHONY: bench-scale bench-zero-shot bench-zero-shot-encoder bench-defaults
+.PHONY: bench-semi-supervised bench-emobed paper fuzz mutants clean
 .DEFAULT_GOAL := help
 
 help:  ## Show the targets
@@ -80,6 +80,9 @@ bench-zero-shot: $(VENV)/.test  ## Emotions left out of training; DATA=folder fo
 
 bench-defaults: $(VENV)/.test  ## MTE's defaults beside its presets; DATA=folder
 	$(BIN)/python benchmarks/defaults.py --data $(DATA) --output $(OUTPUT) $(ARGS)
+
+bench-zero-shot-encoder: $(VENV)/.test  ## What of MTE helps with unseen emotions; DATA=folder
+	$(BIN)/python benchmarks/zero_shot_encoder.py --data $(DATA) --output $(OUTPUT) $(ARGS)
 
 bench-semi-supervised: $(VENV)/.test  ## Learning curves with few labels; DATA=folder too
 	$(BIN)/python benchmarks/semi_supervised.py $(if $(DATA),--data $(DATA)) --output $(OUTPUT) $(ARGS)
