@@ -203,7 +203,7 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
             sizes = data, space.names, space.vectors, targets.kind
             spec = self._spec(*sizes, auxiliary=further)
             module = self._make_module(spec)
-            net, history = self._train(
+            net, history = self._train_anew(
                 module,
                 criterion,
                 train,
@@ -225,6 +225,10 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
         self._start_memory(train, rng)
         self._keep_terms([train.X])
         return self
+
+    def _train_anew(self, *given: Any, **how: Any) -> Any:
+        """The training of ``fit``, but not of ``partial_fit``."""
+        return self._train(*given, **how)
 
     def _keep_terms(self, parts: Sequence[MultimodalArray]) -> None:
         """What some training rows say of any label, for classes that come later."""

@@ -295,6 +295,16 @@ def fusion_at_predict(name):
     assert differ(answers(model.set_params(fusion_at_predict="uniform")), before)
 
 
+def selection(name):
+    """Of two equal fits only one tells of labels left out; test_unseen_epochs says more."""
+    given = {"X_val": X, "y_val": LABELS}
+    one, other = (
+        make(name, selection=how).fit(X, LABELS, **given) for how in ("seen", "unseen")
+    )
+    assert "valid_unseen_auc" in other.history_[0]
+    assert "valid_unseen_auc" not in one.history_[0]
+
+
 def with_unlabelled(name, **changes):
     return answers(
         make(name, **changes).fit(X, LABELS.mask(np.arange(96)[:, None] % 3 == np.zeros(4)))
@@ -315,7 +325,7 @@ ELSEWHERE = {
         labels, loss, class_loss, missing, threshold, class_weight, patience, validation_fraction,
         handle_nonfinite, on_empty, device, precision, continual, memory_size, memory_strength,
         store_memory, verbose, unseen_labels, fusion_at_predict, mask_attention,
-        sentiment_weight, unlabeled_weight, unlabeled_share,
+        sentiment_weight, unlabeled_weight, unlabeled_share, selection,
     )
 }  # fmt: skip
 

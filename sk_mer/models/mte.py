@@ -19,6 +19,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from .._unseen_epochs import train_for_unseen
 from .._warn import warn_user
 from ..classifier import BaseMultimodalClassifier
 from ..engine.losses import OneVsRestLoss
@@ -225,6 +226,11 @@ class MTEClassifier(AsksForWords, BaseMultimodalClassifier):
         How one class a row (1-D `y`) is learned: all classes in one cross-entropy, or
         each against all others, as columns of labels are. The latter is better for
         classes that are asked for later.
+    selection : {"seen", "unseen"}, default="seen"
+        How long ``fit`` trains: to the epoch with the best validation score, or for as
+        many epochs as are best for labels that are left out. For ``"unseen"``, labels are
+        left out in turn with their utterances, in at most five parts, and judged by their
+        AUC on validation rows; ``fit`` then takes up to six times as long.
     weight_decay : float, default=0
         Decay of all weights, as torch's optimizers take it.
     {shared_parameters}
@@ -273,6 +279,7 @@ class MTEClassifier(AsksForWords, BaseMultimodalClassifier):
         "encoder": [StrOptions({"lstm", "statistics"})],
         "pooling": [StrOptions({"last", "mean", "attention"})],
         "class_loss": [StrOptions({"softmax", "one_vs_rest"})],
+        "selection": [StrOptions({"seen", "unseen"})],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
     }
     _uses_label_vectors = True
@@ -304,6 +311,7 @@ class MTEClassifier(AsksForWords, BaseMultimodalClassifier):
         padding: str = "mask",
         fusion_at_predict: str = "learned",
         class_loss: str = "softmax",
+        selection: str = "seen",
         weight_decay: float = 0.0,
         threshold: Any = 0.5,
         pos_weight: Any = "balanced",
@@ -339,6 +347,7 @@ class MTEClassifier(AsksForWords, BaseMultimodalClassifier):
         self.padding = padding
         self.fusion_at_predict = fusion_at_predict
         self.class_loss = class_loss
+        self.selection = selection
         self.weight_decay = weight_decay
         self.threshold = threshold
         self.pos_weight = pos_weight
@@ -383,6 +392,16 @@ class MTEClassifier(AsksForWords, BaseMultimodalClassifier):
         if targets.multilabel or self.class_loss == "softmax":
             return super()._make_criterion(targets, pos_weight)
         return OneVsRestLoss(pos_weight)
+
+    def _train_anew(self, *given: Any, **how: Any) -> Any:
+        if self.selection == "seen":
+            return super()._train_anew(*given, **how)
+        if self.label_vectors is None and not isinstance(self.labels, Mapping):
+            raise ValueError(
+                "selection='unseen' was given, but label_vectors is None; say where the "
+                "vectors of labels are, or set selection='seen'."
+            )
+        return train_for_unseen(self, *given, **how)
 
     def _net_settings(self) -> Mapping[str, Any]:
         decay = self.weight_decay
