@@ -40,7 +40,8 @@ N_SEEDS = 3
 METHODS = {
     "FT": ("finetune", 256),
     "JT": ("joint", None),
-    "GEM": ("gem", 256),
+    "GEM": ("gem-gradient", 256),
+    "kept": ("gem", 256),
     "replay": ("replay", 256),
 }
 # Learning rate, labels that the few samples have, and whether the best epoch is chosen on

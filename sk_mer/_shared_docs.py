@@ -72,15 +72,19 @@ device : str or torch.device, default="cpu"
 precision : {"fp32", "bf16"}, default="fp32"
     Matrix products in float32, or in bfloat16 where the device has units for it: faster,
     with two to three significant digits in each product.
-continual : {"gem", "agem", "joint", "replay", "finetune"}, default="gem"
-    How ``partial_fit`` keeps what was learned before: by projecting gradients (Gradient
-    Episodic Memory, or its cheap variant A-GEM), by steps on source data in between, by
-    adding the gradient of the memory, or not at all.
+continual : str or mapping, default="gem"
+    How ``partial_fit`` keeps what was learned before. ``"gem"``: the loss on what is
+    remembered of each past task is no higher after a call than before, by more than a
+    tolerance of 0.05. ``"gem-gradient"``: projecting gradients, as Gradient Episodic Memory
+    was published (``"agem"`` is its cheap variant). ``"replay"`` adds the gradient of the
+    memory, ``"joint"`` steps on source data in between, ``"finetune"`` does nothing. A
+    mapping has one of these as its ``"method"``, and may have the ``"tolerance"``, and
+    ``"lr"``, ``"batch_size"`` and ``"max_epochs"`` of the calls.
 memory_size : int or None, default=256
     Utterances of all past tasks together that are kept for that; None keeps all.
 memory_strength : float, default=0.01
-    With ``"gem"``, how much a step is pulled back towards each past task when it would
-    harm one of them.
+    With ``"gem-gradient"``, how much a step is pulled back towards each past task when it
+    would harm one of them.
 store_memory : bool, default=False
     Whether these utterances travel with pickle, joblib, copies and ``save``.
 modality_dropout : float or mapping of str to float, default=0.0
@@ -133,8 +137,8 @@ n_iter_ : int
     Epochs run.
 continual_report_ : list of dict
     For each call of ``partial_fit`` after the first: scores of each label before and
-    after, violations met, mean angle in degrees between gradients before and after
-    their projection.
+    after, losses on the memory of each past task before and after, steps, violations met,
+    mean angle in degrees between gradients before and after their projection.
 memory_ : EpisodicMemory
     What is kept of past tasks, unless ``continual="finetune"``.
 net_ : skorch.NeuralNet

@@ -27,6 +27,7 @@ from ._calibration import basis_rows, terms_of
 from ._target_forms import as_array
 from .base import BaseMultimodalEstimator
 from .continual.partial_fit import IncrementalMixin
+from .continual.settings import METHODS
 from .emotion_predictor import EmotionPredictor
 from .engine.build import prediction_net
 from .engine.losses import (
@@ -77,7 +78,7 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
         ],
         "pos_weight": [StrOptions({"balanced"}), "array-like", Mapping, None],
         "class_weight": [StrOptions({"balanced"}), Mapping, None],
-        "continual": [StrOptions({"gem", "agem", "joint", "finetune", "replay"})],
+        "continual": [StrOptions(set(METHODS)), Mapping],
         "memory_size": [Interval(Integral, 1, None, closed="left"), None],
         "memory_strength": [Interval(Real, 0, None, closed="left")],
         "store_memory": ["boolean"],

@@ -78,12 +78,15 @@ STEPS = {
     "MTLClassifier": 10.0,
     "TAILORClassifier": 5.0,
 }
+# The default method, for one epoch and not as many as it would take.
+GEM = {"method": "gem", "lr": 0.01, "max_epochs": 1}
 COMMON = {
     "lr": 0.01,
     "batch_size": 32,
     "max_epochs": 2,
     "patience": None,
     "validation_fraction": None,
+    "continual": GEM,
     "memory_size": 32,
     "random_state": 0,
 }

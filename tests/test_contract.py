@@ -84,7 +84,9 @@ class TestExtras:
         System.losses = []
         return System
 
-    @pytest.mark.parametrize("continual", ["gem", "agem", "joint", "replay", "finetune"])
+    @pytest.mark.parametrize(
+        "continual", ["gem", "gem-gradient", "agem", "joint", "replay", "finetune"]
+    )
     def test_in_fit_and_in_every_memory(self, emotions, y, continual):
         system = self.classifier()
         model = system(**SMALL, continual=continual, memory_size=40)

@@ -22,6 +22,7 @@ from .systems import (
     CLASSIFIERS,
     EVERY,
     EVERY_CLASSIFIER,
+    GEM,
     REGRESSORS,
     answers,
     close,
@@ -130,7 +131,7 @@ def test_the_loss_of_concordance(name):
 
 
 @EVERY_CLASSIFIER
-@pytest.mark.parametrize("continual", ["gem", "agem", "joint", "replay", "finetune"])
+@pytest.mark.parametrize("continual", [GEM, "agem", "joint", "replay", "finetune"], ids=str)
 def test_partial_fit(name, continual):
     """Of a label more, with the losses and batches of what is remembered."""
     old = list(LABELS.columns[:3])

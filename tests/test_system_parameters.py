@@ -23,6 +23,7 @@ from .systems import (
     CLASSES,
     CLASSIFIERS,
     EVERY,
+    GEM,
     LABELS,
     NUMBERS,
     X,
@@ -235,7 +236,7 @@ def against(name, **changes):
 
 
 def continual(name):
-    modes = ("gem", "agem", "joint", "replay", "finetune")
+    modes = (GEM, "gem-gradient", "agem", "joint", "replay", "finetune")
     found = [answers(against(name, continual=how, memory_strength=2.0)) for how in modes]
     for k, one in enumerate(found):
         assert all(differ(one, other) for other in found[:k])
@@ -247,7 +248,10 @@ def memory_size(name):
 
 
 def memory_strength(name):
-    weak, strong = (against(name, memory_strength=strength) for strength in (0.0, 3.0))
+    weak, strong = (
+        against(name, continual="gem-gradient", memory_strength=strength)
+        for strength in (0.0, 3.0)
+    )
     assert weak.continual_report_[0]["n_violations"] > 0
     assert differ(answers(weak), answers(strong))
 

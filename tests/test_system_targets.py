@@ -157,7 +157,7 @@ def after_an_unweighted_task(name, continual):
 
 @EVERY_CLASSIFIER
 @WEIGHTS
-@pytest.mark.parametrize("continual", ["gem", "joint", "finetune"])
+@pytest.mark.parametrize("continual", ["gem-gradient", "joint", "finetune"])
 def test_weights_of_rows_of_a_task(name, weights, rows, continual):
     found = after_a_task(name, continual, ROWS, weights)
     close(found, after_a_task(name, continual, rows), rtol=1e-3, atol=1e-4)
@@ -166,7 +166,7 @@ def test_weights_of_rows_of_a_task(name, weights, rows, continual):
 
 @EVERY_CLASSIFIER
 @WEIGHTS
-@pytest.mark.parametrize("continual", ["gem", "joint", "replay"])
+@pytest.mark.parametrize("continual", ["gem-gradient", "joint", "replay"])
 def test_weights_of_rows_that_are_remembered(name, weights, rows, continual):
     settings = {"continual": continual, "memory_size": None, "memory_strength": 0.5}
 

@@ -26,6 +26,7 @@ from .systems import (
     CLASSIFIERS,
     EVERY,
     EVERY_CLASSIFIER,
+    GEM,
     LABELS,
     NUMBERS,
     REGRESSORS,
@@ -255,7 +256,9 @@ def test_a_loaded_model_learns_on(name, tmp_path):
 
 
 @EVERY_CLASSIFIER
-@pytest.mark.parametrize("continual", ["gem", "agem", "joint", "replay", "finetune"])
+@pytest.mark.parametrize(
+    "continual", [GEM, "gem-gradient", "agem", "joint", "replay", "finetune"], ids=str
+)
 def test_a_new_label(name, continual):
     old, every = list(LABELS.columns[:3]), list(LABELS.columns)
     model = make(name, continual=continual, max_epochs=1).fit(X[:60], LABELS[old].iloc[:60])

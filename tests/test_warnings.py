@@ -294,5 +294,6 @@ def test_gradients_that_are_not_finite(task, monkeypatch):
     model, X, y = task
     real = gem._gradient
     monkeypatch.setattr(gem, "_gradient", lambda *given: real(*given) * float("nan"))
+    model.set_params(continual="gem-gradient")
     with told("was not finite"):
         model.partial_fit(X, y)  # the user's line

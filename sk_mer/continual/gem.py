@@ -29,6 +29,7 @@ __all__ = [
     "MemoryStep",
     "SourceStep",
     "dual_weights",
+    "loss_of_net",
     "project_gradient",
 ]
 
@@ -197,7 +198,7 @@ class MemoryStep(Callback):  # type: ignore[misc]
         Gives a batch and a loss for each memory.
     margin : float
         See :func:`project_gradient`.
-    how : {"gem", "agem", "replay"}
+    how : {"gem-gradient", "agem", "replay"}
         Project by each memory, by their mean, or add the mean to the gradient.
 
     Attributes
@@ -263,13 +264,21 @@ class SourceStep(Callback):  # type: ignore[misc]
         if not training:
             return
         for source, loss in self.memories():
-            with _loss_of(net, loss):
+            with loss_of_net(net, loss):
                 net.train_step(source)
 
 
 @contextmanager
-def _loss_of(net: NeuralNet, loss: nn.Module) -> Iterator[None]:
-    """Let a net train by another loss."""
+def loss_of_net(net: NeuralNet, loss: nn.Module) -> Iterator[None]:
+    """Let a net train by another loss.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        Whose loss it is inside.
+    loss : Module
+        The other one.
+    """
     own = net.criterion_
     net.criterion_ = loss.to(next(net.module_.parameters()).device)
     try:
@@ -283,7 +292,7 @@ def _gradient(
 ) -> Tensor:
     for weight in weights:
         weight.grad = None
-    with _loss_of(net, loss):
+    with loss_of_net(net, loss):
         net.train_step_single(batch)
     return _flat(weights)
 

@@ -22,7 +22,7 @@ __all__ = ["Learner"]
 class Learner(NetSettings, Protocol):
     """A fitted classifier, as ``partial_fit`` and its helpers see it."""
 
-    continual: str
+    continual: Any
     memory_size: int | None
     memory_strength: float
     random_state: Any
@@ -36,6 +36,7 @@ class Learner(NetSettings, Protocol):
     memory_: EpisodicMemory
     continual_report_: list[dict[str, Any]]
 
+    _settings_of_fit: dict[str, Any]
     _n_steps: dict[str, int] | None
     _has_vectors: bool
     _seen_names: tuple[Any, ...]

@@ -14,7 +14,7 @@ from ..multimodal.array import MultimodalArray
 from ..multimodal.ragged import Block
 from ..targets import Examples, Targets
 
-__all__ = ["Episode", "EpisodicMemory", "stratified_rows"]
+__all__ = ["Episode", "EpisodicMemory", "labelled", "stratified_rows"]
 
 
 def stratified_rows(
@@ -94,6 +94,22 @@ class Episode:
     def indicators(self) -> NDArray[np.bool_]:
         """``(n, n_columns)``: the labels that it tells about."""
         return self.examples.targets.indicators[:, list(self.columns)]
+
+
+def labelled(examples: Examples) -> Examples:
+    """Those of which something is known; nothing can be forgotten about the others.
+
+    Parameters
+    ----------
+    examples : Examples
+        Of a task.
+
+    Returns
+    -------
+    Examples of which each row tells about a label
+    """
+    told = examples.targets.known.any(axis=1)
+    return examples if told.all() else examples.take(np.flatnonzero(told))
 
 
 def told_columns(targets: Targets) -> tuple[int, ...]:

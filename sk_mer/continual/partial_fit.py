@@ -3,44 +3,40 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
 from sklearn.base import _fit_context
-from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state
-from torch import nn
 
 from .._label_columns import checked_weights, refuse_other_order
 from .._warn import warn_user
-from ..engine.build import prediction_net
 from ..engine.training import forked_seed, whole_epochs
 from ..labels.space import label_recipes, quoted, told_with
-from ..metrics import label_auc_score, weighted_accuracies
 from ..model_selection import DEFAULT_THRESHOLD, thresholds_after_fit
 from ..multimodal.array import MultimodalArray
-from ..targets import Examples, to_indicators, told_rows
+from ..targets import Examples, told_rows
+from .account import Account
+from .constrained import ConstrainedStep
 from .gem import MemoryStep, SourceStep
 from .learner import Learner
-from .memory import EpisodicMemory, told_columns
+from .memory import EpisodicMemory, labelled, told_columns
+from .remembered import Remembered
+from .settings import OF_FIT, ContinualSettings, continual_settings, training_with
 from .tasks import Task, refuse_other_classes
 
 __all__ = ["IncrementalMixin"]
 
 Self = TypeVar("Self", bound="IncrementalMixin")
-# Rows of a step on all source data: what the MTE authors' code draws.
-_SOURCE_ROWS = 5120
 
 
 class IncrementalMixin:
     """``partial_fit`` for the classifiers: each call is a task."""
 
-    continual: str
+    continual: Any
     memory_size: int | None
     memory_strength: float
     store_memory: bool
@@ -82,8 +78,8 @@ class IncrementalMixin:
             Validation data with all labels: the epoch with the best mean weighted
             accuracy is kept, ``threshold="tune"`` chooses the thresholds of all labels
             on them, and ``continual_report_`` speaks of these rows. Without them all
-            epochs are run, thresholds stay as they were, and it speaks of the training
-            rows.
+            epochs are run, thresholds stay as they were, and it speaks of old labels on
+            what is remembered and of new ones on the training rows.
 
         Returns
         -------
@@ -97,9 +93,13 @@ class IncrementalMixin:
 
         Notes
         -----
-        Learning rate, batch size and epochs are those of the estimator; for a handful
-        of samples the MTE authors take ``lr=1e-4`` and ``batch_size=8``, and a fresh
-        optimizer as here. What is stored is a function of `random_state`.
+        ``"gem"`` has settings of its own for a handful of utterances: the learning rate
+        of ``fit`` within 0.001 and 0.01, batches of 32, and a hundred steps, or ten
+        epochs where these are more. What was set since ``fit`` (``set_params(lr=1e-4)``),
+        or stands in `continual`, comes before these. The other methods go by the
+        parameters of the estimator; the MTE authors take ``lr=1e-4`` and
+        ``batch_size=8``. The optimizer is a fresh one. What is stored is a function of
+        `random_state`.
 
         References
         ----------
@@ -112,6 +112,7 @@ class IncrementalMixin:
                 refuse_other_classes(np.asarray(y), classes)
             given = {"sample_weight": sample_weight, "X_val": X_val, "y_val": y_val}
             return self._fit(X, y, labels, **given)  # type: ignore[attr-defined, no-any-return]
+        settings = continual_settings(self.continual)
         refuse_other_order({"X": X, "y": y, "sample_weight": sample_weight})
         data, empty = estimator._training_rows(X, reset=False, fitting=True)
         n_rows = len(data) if empty is None else len(empty)
@@ -124,36 +125,42 @@ class IncrementalMixin:
         with told_with("labels={}", spoken, whole=True):
             rows = _all_rows(estimator, task)
         rng = check_random_state(estimator.random_state)
-        memory = _memory_of(estimator, task.names, rng)
+        memory = _memory_of(estimator, settings, task.names, rng)
         seed = int(rng.randint(np.iinfo(np.int32).max))
         valid = estimator._given_validation(part, X_val, y_val)
         thresholds = _thresholds(estimator, task, valid is not None)
-        shown = part if valid is None else valid
-        with forked_seed(seed, estimator.device):
+        account = Account(estimator, task, memory, part, valid)
+        with (
+            training_with(estimator, settings, len(part)),
+            forked_seed(seed, estimator.device),
+        ):
             loss = estimator._criterion(part, task.names)
-            step = _step(estimator, memory, task.names, rng)
+            remembered = Remembered(estimator, memory, task.names, rng)
+            step = _step(estimator, settings, remembered)
             module = _module(estimator, rows)
-            logits = _logits(estimator, module, shown.X)
-            before = _scores(estimator, logits, shown, thresholds)
-            score = estimator._score(valid, thresholds)
-            windows = estimator._n_steps
-            net, history = estimator._train(
-                module, loss, part, valid, windows, seed, score, step=step
-            )
-        logits, earlier = _logits(estimator, net.module_, shown.X), list(memory.episodes)
-        thresholds = estimator._tuned(valid, thresholds, logits)
-        after = _scores(estimator, logits, shown, thresholds)
-        if estimator.continual != "finetune":
+            before = account.scores(account.logits(module), thresholds)
+            losses = remembered.losses_of(module)
+            if isinstance(step, ConstrainedStep):
+                step.start(module, losses, None if valid is not None else (part, loss))
+            about = estimator._n_steps, seed, estimator._score(valid, thresholds)
+            net, history = estimator._train(module, loss, part, valid, *about, step=step)
+            if isinstance(step, ConstrainedStep):
+                step.finish(net.module_)
+        logits = account.logits(net.module_)
+        thresholds = estimator._tuned(valid, thresholds, logits[0])
+        after = account.scores(logits, thresholds)
+        earlier = [episode.examples.X for episode in memory.episodes]
+        held = {"before": losses, "after": remembered.losses_of(net.module_)}
+        if settings.remembers:
             _remember(estimator, memory, part, rng)
         _learned(estimator, task, net, history, thresholds)
-        n_known = len(estimator._seen_shares)
-        new = part.shares[n_known:]
-        estimator._seen_shares = np.concatenate([estimator._seen_shares, new])
-        estimator._keep_terms([*(e.examples.X for e in earlier), part.X])
+        new_shares = part.shares[len(estimator._seen_shares) :]
+        estimator._seen_shares = np.concatenate([estimator._seen_shares, new_shares])
+        estimator._keep_terms([*earlier, part.X])
         estimator.n_empty_ += part.n_empty + (0 if valid is None else valid.n_empty)
-        estimator.continual_report_.append(
-            _report(task, before, after, step, valid is not None)
-        )
+        report = account.report(before, after, step)
+        report |= {f"memory_loss_{when}": values.tolist() for when, values in held.items()}
+        estimator.continual_report_.append(report)
         return self
 
     def __getstate__(self) -> dict[str, Any]:
@@ -164,10 +171,15 @@ class IncrementalMixin:
     def _start_memory(self, examples: Examples, rng: np.random.RandomState) -> None:
         """Remember the task of ``fit``."""
         self.continual_report_: list[dict[str, Any]] = []
+        self._settings_of_fit = {name: getattr(self, name) for name in OF_FIT}
         self.__dict__.pop("memory_", None)
-        if self.continual != "finetune":
+        if continual_settings(self.continual).remembers:
             self.memory_ = EpisodicMemory(self.memory_size)
-            self.memory_.add(examples, rng)
+            self.memory_.add(labelled(examples), rng)
+
+    def _check_settings(self) -> None:
+        super()._check_settings()  # type: ignore[misc]
+        continual_settings(self.continual)
 
     def _rows_of_new(
         self, recipes: Mapping[Any, Any], rng: np.random.RandomState
@@ -220,21 +232,27 @@ def _module(estimator: Learner, rows: NDArray[np.float32]) -> Any:
 
 
 def _memory_of(
-    estimator: Learner, names: tuple[Any, ...], rng: np.random.RandomState
+    estimator: Learner,
+    settings: ContinualSettings,
+    names: tuple[Any, ...],
+    rng: np.random.RandomState,
 ) -> EpisodicMemory:
-    """A memory of past tasks that can be changed without harm to the estimator."""
-    if estimator.continual == "finetune":
-        return EpisodicMemory(0)
+    """A memory of past tasks that can be changed without harm to the estimator.
+
+    Where none is needed, that of earlier calls judges what is forgotten, if it is there.
+    """
     memory = copy.copy(getattr(estimator, "memory_", EpisodicMemory(0)))
+    memory.widen(names)
+    if not settings.remembers:
+        return memory
     if not len(memory):
-        wanted = "source data" if estimator.continual == "joint" else "a memory"
+        wanted = "source data" if settings.method == "joint" else "a memory"
         raise ValueError(
-            f"continual={estimator.continual!r} needs {wanted} of what was learned before, "
+            f"continual={settings.method!r} needs {wanted} of what was learned before, "
             "but this estimator has none: fit it with that setting, and with "
             "store_memory=True where it is pickled or saved; or set continual='finetune'."
         )
     memory.size = estimator.memory_size
-    memory.widen(names)
     if memory.size is not None and len(memory) > memory.size:
         memory.shrink(rng)
     n_seen = sum(episode.n_seen for episode in memory.episodes)
@@ -258,33 +276,15 @@ def _thresholds(estimator: Learner, task: Task, validated: bool) -> NDArray[np.f
     return thresholds_after_fit(estimator.threshold, task.names, seen)
 
 
-def _step(
-    estimator: Learner,
-    memory: EpisodicMemory,
-    names: tuple[Any, ...],
-    rng: np.random.RandomState,
-) -> Any:
+def _step(estimator: Learner, settings: ContinualSettings, remembered: Remembered) -> Any:
     """The callback that brings the memory into each step; None to fine-tune."""
-    if estimator.continual == "finetune":
+    if not settings.remembers:
         return None
-    losses = [estimator._criterion(e.examples, names) for e in memory.episodes]
-
-    def batches() -> list[tuple[Any, nn.Module]]:
-        found: list[tuple[Any, nn.Module]] = []
-        for episode, loss in zip(memory.episodes, losses, strict=True):
-            held = episode.examples
-            dataset = estimator._dataset(
-                held.X, held.targets.encoded, estimator._n_steps, held.weights
-            )
-            rows = np.arange(len(held))
-            if memory.size is None and len(rows) > _SOURCE_ROWS:
-                rows = rng.choice(rows, _SOURCE_ROWS, replace=False)
-            found.append((dataset.batch(rows), loss))
-        return found
-
-    if estimator.continual == "joint":
-        return SourceStep(batches)
-    return MemoryStep(batches, estimator.memory_strength, estimator.continual)
+    if settings.method == "gem":
+        return ConstrainedStep(remembered, settings.tolerance)
+    if settings.method == "joint":
+        return SourceStep(remembered.whole)
+    return MemoryStep(remembered.whole, estimator.memory_strength, settings.method)
 
 
 def _learned(
@@ -309,70 +309,11 @@ def _remember(
     rng: np.random.RandomState,
 ) -> None:
     """Keep rows of this task: a new episode where it has another set of labels."""
-    if memory.episodes[-1].columns == told_columns(examples.targets):
+    examples = labelled(examples)
+    if not len(examples):
+        pass  # nothing to hold against later changes
+    elif memory.episodes[-1].columns == told_columns(examples.targets):
         memory.extend(examples, rng)
     else:
         memory.add(examples, rng)
     estimator.memory_ = memory
-
-
-def _logits(
-    estimator: Learner, module: nn.Module, X: MultimodalArray
-) -> NDArray[np.float32]:
-    net = prediction_net(estimator, module)
-    dataset = estimator._dataset(X, None, estimator._n_steps)
-    return np.asarray(net.forward(dataset).numpy())
-
-
-def _scores(
-    estimator: Learner,
-    logits: NDArray[np.float32],
-    rows: Examples,
-    thresholds: NDArray[np.float64],
-) -> dict[str, list[float]]:
-    """Weighted accuracy and AUC of each label; NaN where the rows cannot tell."""
-    n_labels, targets = logits.shape[1], rows.targets
-    truth = targets.indicators
-    counted = targets.known.astype(float)
-    if rows.weights is not None:
-        counted *= rows.weights[:, None]
-    if estimator.multilabel_:
-        guess = expit(logits) > thresholds
-    else:
-        guess = to_indicators(logits.argmax(axis=1), n_labels)
-    accuracy = weighted_accuracies(truth, guess, counted)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UndefinedMetricWarning)  # NaN says it here
-        told = np.where(targets.known, truth, np.nan)
-        weights = rows.weights
-        auc = label_auc_score(told, logits, average=None, sample_weight=weights)
-    return {"weighted_accuracy": accuracy.tolist(), "auc": np.asarray(auc).tolist()}
-
-
-def _report(
-    task: Task, before: Any, after: Any, step: Any, validated: bool
-) -> dict[str, Any]:
-    """What a task brought and took, as plain values."""
-    cosines = getattr(step, "cosines_", [])
-    cosine = np.clip(np.mean(cosines), -1, 1) if cosines else 1.0
-    new = np.isin(np.array(task.names, dtype=object), list(task.new))
-    change = np.subtract(after["weighted_accuracy"], before["weighted_accuracy"])
-    ahead = np.subtract(before["weighted_accuracy"], 0.5)
-    return {
-        "labels": list(task.names),
-        "new": list(task.new),
-        "rows": "validation" if validated else "training",
-        **{f"{name}_before": values for name, values in before.items()},
-        **{f"{name}_after": values for name, values in after.items()},
-        "backward_transfer": _mean(change[~new]),
-        "forward_transfer": _mean(ahead[new]),
-        "n_steps": getattr(step, "n_steps_", 0),
-        "n_violations": getattr(step, "n_violations_", 0),
-        "n_fallbacks": getattr(step, "n_fallbacks_", 0),
-        "mean_angle": float(np.degrees(np.arccos(cosine))),
-    }
-
-
-def _mean(values: NDArray[Any]) -> float:
-    kept = values[~np.isnan(values)]
-    return float(kept.mean()) if len(kept) else float("nan")

@@ -284,21 +284,14 @@ def train_net(
     history : History
         Of the training.
     """
+    keeps_rate = getattr(step, "keeps_rate", False)
     callbacks = [
         *([] if score is None else [("weighted_accuracy", score)]),
         ("progress", EpochProgress(estimator, context)),
         *([("expected_time", ExpectedTime())] if estimator.verbose else []),
         *([] if step is None else [("continual", step)]),
         ("clip", GradientClipping(estimator.clip_norm)),
-        (
-            "plateau",
-            LRScheduler(
-                "ReduceLROnPlateau",
-                monitor="train_loss" if valid is None else "valid_loss",
-                factor=_PLATEAU_FACTOR,
-                patience=_PLATEAU_PATIENCE,
-            ),
-        ),
+        *([] if valid is None and keeps_rate else [("plateau", _plateau(valid))]),
         *_stopping(valid, estimator.patience, score is not None and ranks),
     ]
     net = make_net(
@@ -324,6 +317,16 @@ def train_net(
         return prediction_net(estimator, net.bare_module()), history
     trim_net(net)
     return net, history
+
+
+def _plateau(valid: MultimodalDataset | None) -> LRScheduler:
+    """Divides the learning rate where the loss stands still."""
+    return LRScheduler(
+        "ReduceLROnPlateau",
+        monitor="train_loss" if valid is None else "valid_loss",
+        factor=_PLATEAU_FACTOR,
+        patience=_PLATEAU_PATIENCE,
+    )
 
 
 def _answers(

@@ -9,6 +9,7 @@ from ._label_space import LabelSpaceDisplay
 from ._missing import MissingModalityDisplay, missing_modality_report
 from ._systems_comparison import SystemsComparisonDisplay
 from ._thresholds import ThresholdCurveDisplay
+from ._transfer import TransferMatrix, transfer_matrix
 from ._zero_shot import ZeroShotDisplay, zero_shot_report
 
 __all__ = [
@@ -20,9 +21,11 @@ __all__ = [
     "MissingModalityDisplay",
     "SystemsComparisonDisplay",
     "ThresholdCurveDisplay",
+    "TransferMatrix",
     "ZeroShotDisplay",
     "crossmodal_gain_report",
     "missing_modality_report",
     "modality_importance",
+    "transfer_matrix",
     "zero_shot_report",
 ]

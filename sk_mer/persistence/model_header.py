@@ -30,6 +30,7 @@ from .._declared import (
     is_count,
     is_number,
 )
+from ..continual.settings import OF_FIT
 from ..labels.space import is_table
 from ..multimodal._provenance import check_makers
 from ..targets import UNKNOWN_CLASS
@@ -78,6 +79,7 @@ _OF_CLASSIFIERS = (
     "_seen_rows",
     "_seen_shares",
     "_seen_thresholds",
+    "_settings_of_fit",
 )
 _OF_REGRESSORS = ("target_mean_", "target_scale_", "targets_", "_one_column")
 # What systems leave behind that match the distributions of modalities.
@@ -92,6 +94,7 @@ OPTIONAL = (
     "_auxiliary_means",
     "_score_offsets",
     "_score_terms",
+    "_settings_of_fit",
 )
 # Weights that a file may have, and calls of torch that making a layer takes for each.
 _MAX_WEIGHTS, _CALLS = 10_000, 16
@@ -306,6 +309,10 @@ def _check_labels(fitted: Mapping[str, Any], dtype: Any) -> None:
     fits = isinstance(means, dict) and all(isinstance(name, str) for name in means)
     fits = fits and all(is_number(v) and np.isfinite(v) for v in means.values())
     expect(fits, "_auxiliary_means", means, "finite numbers by name")
+    settings = fitted.get("_settings_of_fit", {})
+    fits = isinstance(settings, dict) and set(settings) <= set(OF_FIT)
+    fits = fits and all(is_number(v) and v > 0 for v in settings.values())
+    expect(fits, "_settings_of_fit", settings, f"numbers for {list(OF_FIT)}")
     classes = fitted["classes_"]
     check_flag(fitted["multilabel_"], "multilabel_")
     fits = isinstance(classes, np.ndarray) and classes.ndim == 1

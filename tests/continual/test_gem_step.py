@@ -278,7 +278,7 @@ def expected_gradient(module, how, margin):
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.8])
-@pytest.mark.parametrize("how", ["gem", "agem", "replay"])
+@pytest.mark.parametrize("how", ["gem-gradient", "agem", "replay"])
 def test_a_step_with_memories(how, margin):
     step = MemoryStep(memories, margin, how)
     net = net_with(step)
@@ -294,7 +294,9 @@ def test_a_step_with_memories(how, margin):
     assert step.n_fallbacks_ == 0
 
 
-@pytest.mark.parametrize(("how", "n_violations"), [("gem", 2), ("agem", 2), ("replay", 0)])
+@pytest.mark.parametrize(
+    ("how", "n_violations"), [("gem-gradient", 2), ("agem", 2), ("replay", 0)]
+)
 def test_what_is_counted(how, n_violations):
     """Memories are drawn anew for each step; those of the last step harm nobody."""
     drawn = []
@@ -315,16 +317,16 @@ def test_what_is_counted(how, n_violations):
 
 
 def test_cosines_are_between_before_and_after():
-    step = MemoryStep(memories, 0.0, "gem")
+    step = MemoryStep(memories, 0.0, "gem-gradient")
     net = net_with(step)
     before = gradient_of(net.module_, OWN)
-    after = expected_gradient(net.module_, "gem", 0.0)
+    after = expected_gradient(net.module_, "gem-gradient", 0.0)
     net.partial_fit(*OWN)
     cosine = torch.cosine_similarity(before, after, dim=0)
     assert step.cosines_ == [pytest.approx(float(cosine), abs=1e-5)]
 
 
-@pytest.mark.parametrize("how", ["gem", "agem"])
+@pytest.mark.parametrize("how", ["gem-gradient", "agem"])
 def test_memories_that_are_not_finite_are_passed_over(how):
     step = MemoryStep(lambda: [(FIRST, Scaled(NAN))], 0.0, how)
     net = net_with(step)
@@ -339,7 +341,9 @@ def test_memories_that_are_not_finite_are_passed_over(how):
 
 
 def test_a_memory_that_fails_leaves_the_loss_of_the_net():
-    step = MemoryStep(lambda: [((torch.ones(2, 9), SECOND[1]), Scaled(2.0))], 0.0, "gem")
+    step = MemoryStep(
+        lambda: [((torch.ones(2, 9), SECOND[1]), Scaled(2.0))], 0.0, "gem-gradient"
+    )
     net = net_with(step)
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         net.partial_fit(*OWN)

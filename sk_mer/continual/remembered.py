@@ -1,0 +1,174 @@
+"""What is remembered of past tasks as batches with their losses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ..engine.build import prediction_net
+from ..multimodal.array import MultimodalArray
+from ..targets import Examples
+from .learner import Learner
+from .memory import EpisodicMemory
+
+__all__ = ["Remembered", "logits_of", "loss_on", "some_rows"]
+
+# Rows of all source data that are read at once: what the MTE authors' code draws.
+_SOURCE_ROWS = 5120
+
+
+class Remembered:
+    """The memory of an estimator, read in the same way as training rows are.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Fitted.
+    memory : EpisodicMemory
+        Whose targets are over `names`.
+    names : tuple
+        All labels known from now on.
+    rng : RandomState
+        Source of randomness.
+
+    Notes
+    -----
+    Without a bound on the memory no more than 5,120 rows of a task are read at once.
+    """
+
+    def __init__(
+        self,
+        estimator: Learner,
+        memory: EpisodicMemory,
+        names: tuple[Any, ...],
+        rng: np.random.RandomState,
+    ) -> None:
+        self.estimator = estimator
+        self.examples = [episode.examples for episode in memory.episodes]
+        self.losses = [estimator._criterion(part, names) for part in self.examples]
+        self.rng = rng
+        self._datasets = [
+            estimator._dataset(
+                part.X, part.targets.encoded, estimator._n_steps, part.weights
+            )
+            for part in self.examples
+        ]
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def whole(self) -> list[tuple[Any, nn.Module]]:
+        """Batch and loss of each past task: all of its rows, or 5,120 drawn anew."""
+        return self.drawn(_SOURCE_ROWS)
+
+    def drawn(self, n_rows: int) -> list[tuple[Any, nn.Module]]:
+        """Batch and loss of each past task, of at most so many rows, drawn anew.
+
+        Parameters
+        ----------
+        n_rows : int
+            Rows of each task.
+
+        Returns
+        -------
+        list of tuple
+        """
+        found = []
+        for dataset, loss in zip(self._datasets, self.losses, strict=True):
+            rows = np.arange(len(dataset))
+            if len(rows) > n_rows:
+                rows = np.sort(self.rng.choice(rows, n_rows, replace=False))
+            found.append((dataset.batch(rows), loss))
+        return found
+
+    def losses_of(self, module: nn.Module) -> NDArray[np.float64]:
+        """Loss of a module on each past task, without dropout.
+
+        Parameters
+        ----------
+        module : Module
+            Whose loss it is.
+
+        Returns
+        -------
+        ndarray of shape (n_tasks,)
+        """
+        return np.array(
+            [
+                loss_on(self.estimator, module, some_rows(part), loss)
+                for part, loss in zip(self.examples, self.losses, strict=True)
+            ]
+        )
+
+
+def some_rows(part: Examples) -> Examples:
+    """All rows, or the same 5,120 each time.
+
+    Parameters
+    ----------
+    part : Examples
+        Of a task.
+
+    Returns
+    -------
+    Examples of at most 5,120 rows
+    """
+    if len(part) <= _SOURCE_ROWS:
+        return part
+    return part.take(np.linspace(0, len(part) - 1, _SOURCE_ROWS).astype(np.intp))
+
+
+def loss_on(
+    estimator: Learner, module: nn.Module, part: Examples, loss: nn.Module
+) -> float:
+    """Loss of a module on some rows, without dropout.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Fitted.
+    module : Module
+        Whose loss it is.
+    part : Examples
+        The rows.
+    loss : Module
+        Their loss.
+
+    Returns
+    -------
+    float
+    """
+    given = {}
+    if part.weights is not None:
+        given["sample_weight"] = torch.from_numpy(part.weights.astype(np.float32))
+    logits = torch.from_numpy(logits_of(estimator, module, part.X))
+    with torch.no_grad():
+        found = loss.to("cpu")(logits, torch.from_numpy(part.targets.encoded), **given)
+    return float(found)
+
+
+def logits_of(
+    estimator: Learner, module: nn.Module, X: MultimodalArray
+) -> NDArray[np.float32]:
+    """What a module answers to utterances.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Fitted.
+    module : Module
+        Which answers.
+    X : MultimodalArray
+        Utterances.
+
+    Returns
+    -------
+    ndarray of shape (n, n_labels)
+    """
+    net = prediction_net(estimator, module)
+    dataset = estimator._dataset(X, None, estimator._n_steps)
+    return np.asarray(net.forward(dataset).numpy())
