@@ -219,6 +219,8 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
         self._has_vectors = space.vectors is not None
         self._seen_names = space.names
         self._seen_rows = module.label_rows()  # type: ignore[operator]
+        self._rows = self._seen_rows
+        self._learn_beside(train, valid)
         self._seen_thresholds = self._tuned(valid, thresholds)
         self._seen_shares = examples.shares
         self._auxiliary_means = examples.auxiliary_means
@@ -230,6 +232,13 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
     def _train_anew(self, *given: Any, **how: Any) -> Any:
         """The training of ``fit``, but not of ``partial_fit``."""
         return self._train(*given, **how)
+
+    def _learn_beside(self, train: Examples, valid: Examples | None) -> None:
+        """What is learned beside a trained network, before thresholds are tuned."""
+
+    def _beside(self, X: MultimodalArray, rows: NDArray[np.float32]) -> Any:
+        """What is added to the network's scores of labels; nothing by default."""
+        return np.float32(0)
 
     def _keep_terms(self, parts: Sequence[MultimodalArray]) -> None:
         """What some training rows say of any label, for classes that come later."""

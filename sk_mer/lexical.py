@@ -13,19 +13,22 @@ from scipy.special import expit
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from ._warn import warn_user
+from ._words import (
+    greatest_cosines,
+    mean_word,
+    refuse_other_vectors,
+    warn_of_standardised,
+)
 from .emotion_predictor import EmotionPredictor
 from .labels.space import LabelSpace, resolve_label_space, unseen_vectors
 from .linear_model._base import LinearData, PooledLinearBase
-from .linear_model._solve import Array, unit
+from .linear_model._solve import Array
 from .model_selection import given_thresholds, thresholds_after_fit, tune_thresholds
 from .multimodal.array import MultimodalArray
-from .multimodal.ragged import Block
-from .preprocessing import is_standardised
 from .targets import Examples, check_targets
 from .validation import check_names, nonfinite_counts
 
-__all__ = ["LexicalEmotionScorer", "refuse_other_vectors"]
+__all__ = ["LexicalEmotionScorer"]
 
 Self = TypeVar("Self", bound="LexicalEmotionScorer")
 
@@ -192,15 +195,11 @@ class LexicalEmotionScorer(EmotionPredictor, PooledLinearBase):
                 f"modalities=[{X.modalities[0]!r}]."
             )
         (name,) = X.modalities
-        space = self._space(names, X.n_features[name])
-        vectors = refuse_other_vectors(type(self).__name__, space, X, name)
-        if is_standardised(X, name):
-            warn_user(
-                f"{name!r} looks standardised, and label vectors are not: their cosines "
-                "tell little; have the scaler leave it as it is, such as by "
-                "MultimodalScaler(modalities=['audio', 'vision'])."
-            )
-        return vectors
+        size = X.n_features[name]
+        vectors: Any = self._space(names, size).vectors
+        refuse_other_vectors(type(self).__name__, size, name, vectors)
+        warn_of_standardised(X, name)
+        return np.asarray(vectors)
 
     def _space(self, names: tuple[Any, ...], n_features: int) -> LabelSpace:
         return resolve_label_space(names, self.labels, self.label_vectors)
@@ -212,15 +211,9 @@ class LexicalEmotionScorer(EmotionPredictor, PooledLinearBase):
         self.n_features_, self.modalities_ = dict(X.n_features), [name]
         self.n_empty_ = data.n_empty
         self.n_nonfinite_ = nonfinite_counts(X, [name], self.handle_nonfinite)
-        block = X._block(name)
-        totals = [
-            np.repeat(weights[first : first + len(part.lengths)], part.lengths)
-            @ _finite(part.steps())
-            for first, part in block.chunks()
-        ]
-        self.mean_ = np.sum(totals, axis=0) / (weights @ block.lengths)
+        self.mean_ = mean_word(X, name, weights)
         scale = np.tile([0.0, 1.0], (len(vectors), 1))
-        rows = np.hstack([unit(vectors - self.mean_), scale])
+        rows = np.hstack([vectors, scale])
         scores = self._scores(X, rows)
         rows[:, -2] = np.average(scores, axis=0, weights=weights)
         spread = np.sqrt(np.average((scores - rows[:, -2]) ** 2, axis=0, weights=weights))
@@ -230,8 +223,8 @@ class LexicalEmotionScorer(EmotionPredictor, PooledLinearBase):
     def _scores(self, X: MultimodalArray, rows: Array) -> Array:
         """Scores of utterances that have a word, on the scale of each label."""
         (name,) = X.modalities
-        parts = [_greatest(part, self.mean_, rows) for _, part in X._block(name).chunks()]
-        return (np.concatenate(parts) - rows[:, -2]) / rows[:, -1]
+        cosines = greatest_cosines(X, name, self.mean_, rows[:, :-2])
+        return (cosines - rows[:, -2]) / rows[:, -1]
 
     def _forward(self, X: MultimodalArray) -> NDArray[Any]:
         return self._scores(X, self._rows)
@@ -239,7 +232,7 @@ class LexicalEmotionScorer(EmotionPredictor, PooledLinearBase):
     def _unseen_rows(self, recipes: Mapping[Any, Any]) -> NDArray[Any]:
         vectors = unseen_vectors(self.label_vectors, recipes, len(self.mean_))
         scale = self._seen_rows[:, -2:].mean(axis=0)
-        return np.hstack([unit(vectors - self.mean_), np.tile(scale, (len(vectors), 1))])
+        return np.hstack([vectors, np.tile(scale, (len(vectors), 1))])
 
     def _set_rows(self, rows: NDArray[Any]) -> None:
         """They are read where they are."""
@@ -247,58 +240,3 @@ class LexicalEmotionScorer(EmotionPredictor, PooledLinearBase):
     def _check_names(self, labels: Sequence[Any]) -> None:
         check_names("threshold", self.threshold, labels)
         thresholds_after_fit(self.threshold, labels, {})
-
-
-def refuse_other_vectors(
-    system: str, space: LabelSpace, X: MultimodalArray, modality: str
-) -> NDArray[Any]:
-    """The vectors of labels, where those of the words of utterances can be of their kind.
-
-    Parameters
-    ----------
-    system : str
-        What needs them.
-    space : LabelSpace
-        The labels.
-    X : MultimodalArray
-        Utterances.
-    modality : str
-        The one that holds words.
-
-    Returns
-    -------
-    ndarray of shape (n_labels, n_features)
-
-    Raises
-    ------
-    ValueError
-        If labels have no vectors, or of another size.
-    """
-    if space.vectors is None:
-        raise ValueError(
-            f"{system} compares words with labels, but label_vectors is None; say where "
-            "the labels' word vectors are."
-        )
-    size, wanted = X.n_features[modality], space.vectors.shape[1]
-    if size != wanted:
-        raise ValueError(
-            f"{system} compares words with labels, but {modality!r} has {size} features "
-            f"and the label vectors have {wanted} numbers; make both from one source, as "
-            "in WordVectorSequences(source) and load_label_vectors(source, labels)."
-        )
-    return space.vectors
-
-
-def _finite(steps: NDArray[Any]) -> NDArray[Any]:
-    return np.asarray(np.nan_to_num(steps, nan=0.0, posinf=0.0, neginf=0.0))
-
-
-def _greatest(block: Block, mean: Array, rows: Array) -> Array:
-    """The greatest cosine that a step of each row has with each label."""
-    block = block.with_zero_vector()  # each distinct word is compared once, if it can be
-    table = _finite(block.steps() if block.table is None else block.table).astype(float)
-    words = unit(table - mean) * table.any(axis=1, keepdims=True)
-    cosines = words @ rows[:, :-2].T
-    if block.table is not None:
-        cosines = cosines[block.raw_steps()]
-    return np.maximum.reduceat(cosines, np.cumsum(block.lengths) - block.lengths, axis=0)

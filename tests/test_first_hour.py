@@ -189,6 +189,7 @@ SETTINGS = {
     "labels that y lacks": Row(lambda: fit(labels=["happi"]), r"labels name 'happi' \(near: happy\), but the columns of y are"),
     "labels twice": Row(lambda: fit(labels=["happy", "happy"]), "Labels repeat: 'happy'; give each label once"),
     "labels as one word": Row(lambda: fit(labels="happy"), "'labels' parameter .* array-like.* Got 'happy'"),
+    "words of another size": Row(lambda: make("MTEClassifier", lexical_weight=1.0).fit(X, LABELS), r"lexical_weight=1.0 compares words .* 'text' has 5 features and the label vectors have 6 numbers"),
     "words without vectors": Row(lambda: fit(system="MTEClassifier", label_vectors=None, labels={"happy": "sad"}), "label_vectors is None; say where"),
     "vectors from nowhere": Row(lambda: mte(label_vectors="none.txt"), "No word-vector file at 'none.txt'; give the path", FileNotFoundError),
     "vectors as a number": Row(lambda: mte(label_vectors=3), "label_vectors is a int; expected a path", TypeError),

@@ -123,6 +123,16 @@ def labels(name):
     assert make(name, labels=turned).fit(X, LABELS).labels_ == turned
 
 
+def lexical_weight(name):
+    """Words of the size of label vectors are wanted; 0 is the network alone."""
+    table = {name: np.eye(5)[k % 5] for k, name in enumerate(LABELS)}
+    one, other = (
+        answers(make(name, lexical_weight=weight, label_vectors=table).fit(X, LABELS))
+        for weight in (0, 1)
+    )
+    assert differ(one, other)
+
+
 def class_loss(name):
     one, other = (
         answers(make(name, class_loss=how).fit(X, CLASSES))
@@ -326,7 +336,7 @@ def unlabeled_share(name):
 ELSEWHERE = {
     function.__name__: function
     for function in (
-        labels, loss, class_loss, missing, threshold, class_weight, patience, validation_fraction,
+        labels, lexical_weight, loss, class_loss, missing, threshold, class_weight, patience, validation_fraction,
         handle_nonfinite, on_empty, device, precision, continual, memory_size, memory_strength,
         store_memory, verbose, unseen_labels, fusion_at_predict, mask_attention,
         sentiment_weight, unlabeled_weight, unlabeled_share, selection,

@@ -74,7 +74,11 @@ class Account:
             For each part of the rows.
         """
         parts = self._old if self._old is self._fresh else [*self._old, *self._fresh]
-        return [logits_of(self.estimator, module, part.X) for part in parts]
+        rows: Any = module.label_rows()  # type: ignore[operator]
+        return [
+            logits_of(self.estimator, module, part.X) + self.estimator._beside(part.X, rows)
+            for part in parts
+        ]
 
     def scores(
         self, logits: list[NDArray[np.float32]], thresholds: NDArray[np.float64]

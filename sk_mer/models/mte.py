@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from .._unseen_epochs import train_for_unseen
 from .._warn import warn_user
-from ..classifier import BaseMultimodalClassifier
 from ..engine.losses import OneVsRestLoss
 from ..labels.nearness import AsksForWords
 from ..labels.space import quoted, unseen_vectors
@@ -31,6 +30,7 @@ from ..serving.onnx_graph import OnnxGraph
 from ..targets import Targets
 from ..validation import resolve_hidden_sizes
 from .layers.head import full_precision, score_labels
+from .layers.lexical import WordScoresMixin
 from .layers.recurrent import LSTM_CONSTRAINTS, lstm_settings
 from .layers.utterance import utterance_encoder
 
@@ -183,7 +183,7 @@ class MTEModule(nn.Module):
         self.label_vectors = nn.Parameter(rows, requires_grad=learn)
 
 
-class MTEClassifier(AsksForWords, BaseMultimodalClassifier):
+class MTEClassifier(AsksForWords, WordScoresMixin):
     """Emotion recognition that can be asked for emotions it was never trained on.
 
     One bidirectional LSTM a modality, read at the last valid step, and frozen word
@@ -202,6 +202,13 @@ class MTEClassifier(AsksForWords, BaseMultimodalClassifier):
         Where the vectors of the labels come from; see
         :func:`~sk_mer.load_label_vectors`. With None the model learns a vector for
         each label and cannot be asked for others.
+    lexical_weight : float or "learned", default=0
+        How much the nearest word of an utterance counts beside the network, whose
+        ``text`` then must be word vectors from the source of the label vectors, not
+        scaled: 1 is as much as the network. See :class:`~sk_mer.LexicalEmotionScorer`.
+        The paper has 0. It counts where the model answers, not in training, and can be
+        changed after ``fit``; ``"learned"``: the best on the validation rows, for the
+        labels of ``fit``.
     hidden_sizes : mapping of str to int, or tuple, default=(300, 200, 100)
         Encoder size of each modality, by name or in the order text, audio, vision;
         100 for others. That of text always follows the label vectors, if there are
@@ -237,6 +244,8 @@ class MTEClassifier(AsksForWords, BaseMultimodalClassifier):
 
     Attributes
     ----------
+    lexical_weight_ : float
+        The weight of what words say, given or learned.
     modality_weights_ : dict of str to float
         Learned weights of the modalities; empty where there is only one.
     label_embeddings_ : dict of str to ndarray of shape (n_labels, hidden_size)
@@ -270,7 +279,7 @@ class MTEClassifier(AsksForWords, BaseMultimodalClassifier):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseMultimodalClassifier._parameter_constraints,
+        **WordScoresMixin._parameter_constraints,
         **LSTM_CONSTRAINTS,
         "label_vectors": "no_validation",
         "hidden_sizes": [Interval(Integral, 1, None, closed="left"), "array-like", Mapping],
@@ -301,6 +310,7 @@ class MTEClassifier(AsksForWords, BaseMultimodalClassifier):
         *,
         labels: Any = None,
         label_vectors: Any = None,
+        lexical_weight: Any = 0.0,
         modalities: Any = None,
         hidden_sizes: Any = (300, 200, 100),
         encoder: str = "lstm",
@@ -337,6 +347,7 @@ class MTEClassifier(AsksForWords, BaseMultimodalClassifier):
     ) -> None:
         self.labels = labels
         self.label_vectors = label_vectors
+        self.lexical_weight = lexical_weight
         self.modalities = modalities
         self.hidden_sizes = hidden_sizes
         self.encoder = encoder
@@ -372,6 +383,7 @@ class MTEClassifier(AsksForWords, BaseMultimodalClassifier):
         self.net_params = net_params
 
     def _make_module(self, spec: ModuleSpec) -> nn.Module:
+        self._check_words(spec)
         names = list(dict.fromkeys([_WORD_SPACE, *spec.n_features]))
         sizes = resolve_hidden_sizes(self.hidden_sizes, names)
         if spec.vectors is None:
@@ -513,7 +525,10 @@ class MTEClassifier(AsksForWords, BaseMultimodalClassifier):
                 scores = self.net_.module_.contributions(**_to(inputs, self.net_.device))
             for name, score in scores.items():
                 parts[name].append(score.cpu().numpy())
-        return {name: np.concatenate(found) for name, found in parts.items()}
+        scores = {name: np.concatenate(found) for name, found in parts.items()}
+        if _WORD_SPACE in scores:
+            scores[_WORD_SPACE] = scores[_WORD_SPACE] + self._beside(data, self._rows)
+        return scores
 
 
 def _to(

@@ -7,11 +7,31 @@ from typing import Any
 
 import numpy as np
 
-from .._declared import check_count, check_counts, expect
+from .._declared import check_count, check_counts, expect, is_number
 
-__all__ = ["FITTED_LEXICAL", "check_lexical"]
+__all__ = [
+    "FITTED_LEXICAL",
+    "WORD_SCORES",
+    "check_lexical",
+    "check_word_scores",
+    "reads_words",
+]
 
-FITTED_LEXICAL = ("mean_", "modalities_", "n_empty_", "n_features_", "n_nonfinite_")
+FITTED_LEXICAL = (
+    "mean_",
+    "modalities_",
+    "n_empty_",
+    "n_features_",
+    "n_nonfinite_",
+    "provenance_",
+)
+# What a network keeps whose logits the score of words is added to.
+WORD_SCORES = ("_learned_weight", "_word_mean", "_word_scale")
+
+
+def reads_words(estimator: Any) -> bool:
+    """Whether an estimator compares words with labels, and takes no statistics."""
+    return hasattr(estimator, "_reads_words")
 
 
 def check_lexical(fitted: Mapping[str, Any]) -> None:
@@ -42,3 +62,28 @@ def check_lexical(fitted: Mapping[str, Any]) -> None:
         fits = rows.shape[1] == size + 2 and bool(np.isfinite(rows).all())
         fits = fits and bool((rows[:, -1] > 0).all())
         expect(fits, name, rows, f"{size} finite numbers, a mean and a deviation")
+
+
+def check_word_scores(fitted: Mapping[str, Any]) -> None:
+    """Refuse scales of words that do not go with the labels.
+
+    Parameters
+    ----------
+    fitted : mapping of str to object
+        By name.
+
+    Raises
+    ------
+    BadValue
+    """
+    for name, size in (("_word_mean", fitted["_seen_rows"].shape[1]), ("_word_scale", 3)):
+        held: Any = fitted.get(name)
+        fits = isinstance(held, np.ndarray) and held.dtype == np.float64
+        fits = held is None or (fits and held.shape == (size,))
+        fits = fits and (held is None or bool(np.isfinite(held).all()))
+        expect(fits, name, held, f"None, or {size} finite float64 numbers")
+    both = [fitted.get(name) is None for name in ("_word_mean", "_word_scale")]
+    expect(both[0] == both[1], "_word_scale", fitted.get("_word_scale"), "as _word_mean")
+    weight = fitted.get("_learned_weight")
+    fits = weight is None or (is_number(weight) and bool(np.isfinite(weight)))
+    expect(fits, "_learned_weight", weight, "None, or a finite number")

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import is_regressor
 
 from .._declared import check_count, check_counts, check_names, expect, is_number
+from .lexical_header import FITTED_LEXICAL, check_lexical, reads_words
 
 __all__ = ["FITTED_LINEAR", "check_linear", "wanted_of_linear"]
 
@@ -38,6 +39,8 @@ _STATISTICS = ("mean", "std", "min", "max", "delta")
 
 def wanted_of_linear(estimator: Any) -> tuple[str, ...]:
     """Names of the attributes that ``fit`` makes, beside those of all classifiers."""
+    if reads_words(estimator):
+        return FITTED_LEXICAL
     if is_regressor(estimator):
         return (*_OF_ALL, *_OF_REGRESSORS)
     return (*_OF_ALL, *(_OF_ESZSL if _is_eszsl(estimator) else _OF_CLASSIFIERS))
@@ -61,6 +64,9 @@ def check_linear(fitted: Mapping[str, Any], estimator: Any) -> None:
     ------
     BadValue
     """
+    if reads_words(estimator):
+        check_lexical(fitted)
+        return
     sizes = check_counts(fitted["n_features_"], "n_features_", 1)
     check_count(fitted["n_empty_"], "n_empty_", 0)
     names, taken = list(sizes), fitted["statistics_"]

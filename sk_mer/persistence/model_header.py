@@ -7,7 +7,6 @@ are those that a fitted model has, and the network has the weights that are ther
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,7 @@ from ..labels.space import is_table
 from ..multimodal._provenance import check_makers
 from ..targets import UNKNOWN_CLASS
 from ..validation import check_declared_modalities
-from .lexical_header import FITTED_LEXICAL, check_lexical
+from .lexical_header import WORD_SCORES, check_word_scores
 from .linear_header import FITTED_LINEAR, check_linear, wanted_of_linear
 
 __all__ = [
@@ -80,6 +79,7 @@ _OF_CLASSIFIERS = (
     "_seen_shares",
     "_seen_thresholds",
     "_settings_of_fit",
+    *WORD_SCORES,
 )
 _OF_REGRESSORS = ("target_mean_", "target_scale_", "targets_", "_one_column")
 # What systems leave behind that match the distributions of modalities.
@@ -95,6 +95,7 @@ OPTIONAL = (
     "_score_offsets",
     "_score_terms",
     "_settings_of_fit",
+    *WORD_SCORES,
 )
 # Weights that a file may have, and calls of torch that making a layer takes for each.
 _MAX_WEIGHTS, _CALLS = 10_000, 16
@@ -228,9 +229,8 @@ def check_fitted(fitted: Mapping[str, Any], estimator: Any) -> None:
     wanted = (*_OF_ALL, *(_OF_REGRESSORS if regressor else _OF_CLASSIFIERS))
     matches = hasattr(estimator, "matching_weight")
     wanted += _OF_MATCHING if matches else ()
-    lexical = linear and hasattr(estimator, "_reads_words")
     if linear:
-        own = FITTED_LEXICAL if lexical else wanted_of_linear(estimator)
+        own = wanted_of_linear(estimator)
         wanted = (*own, *OPTIONAL, *(() if regressor else _OF_CLASSIFIERS))
     for name in fitted:
         expect(name in wanted, "a fitted attribute", name, "one that fit makes")
@@ -247,8 +247,7 @@ def check_fitted(fitted: Mapping[str, Any], estimator: Any) -> None:
     elif not linear:
         _check_numbers(fitted)
     if linear:
-        check = check_lexical if lexical else partial(check_linear, estimator=estimator)
-        check(fitted)
+        check_linear(fitted, estimator)
     check_makers(fitted.get("provenance_", {}), fitted["n_features_"])
     if not regressor:
         check_flag(fitted["_has_vectors"], "_has_vectors")
@@ -301,6 +300,7 @@ def _check_labels(fitted: Mapping[str, Any], dtype: Any) -> None:
         fits = _is_array(fitted[name], "f", 1) and len(fitted[name]) == count
         expect(fits, name, fitted[name], f"{count} numbers")
     _check_scores(fitted)
+    check_word_scores(fitted)
     shares = fitted["_seen_shares"]
     fits = _is_array(shares, "f", 1) and len(shares) == len(seen)
     fits = fits and bool(((shares > 0) & (shares < 1)).all())
