@@ -421,6 +421,15 @@ def by_emotion(found: pd.DataFrame, study: Study) -> pd.DataFrame:
     return distances.join(scores[list(unseen["row"].unique())]).loc[study.y.columns]
 
 
+def with_ends(emotions: pd.DataFrame) -> pd.DataFrame:
+    """The means of all emotions, and chance, below them."""
+    scores = emotions.columns[2:]
+    ends = pd.DataFrame(
+        {"mean": emotions[scores].mean(), "chance": dict.fromkeys(scores, 0.5)}
+    )
+    return pd.concat([emotions, ends.T]).rename_axis("label")
+
+
 def generalised(found: pd.DataFrame) -> pd.DataFrame:
     """Classes found among seen and unseen ones, of each choice; means over choices."""
     told = found.dropna(subset=["recall"])
@@ -469,15 +478,16 @@ def main() -> None:
         found = results(
             name, study, chosen, arguments.seeds, arguments.jobs, arguments.cache
         )
-        tables = {"": table(found, study), "_emotions": by_emotion(found, study)}
+        emotions = by_emotion(found, study)
+        tables = {"": table(found, study), "_emotions": with_ends(emotions)}
         if study.classes:
             tables["_classes"] = generalised(found)
         for shown in tables.values():
             print(f"\n{name}, {arguments.seeds} seeds\n{shown.round(3).to_string()}")
         if arguments.output:
             keep(name, tables, arguments.output)
-        if name in TITLES and BEST in tables["_emotions"]:
-            drawn[name] = tables["_emotions"]
+        if name in TITLES and BEST in emotions:
+            drawn[name] = emotions
     if arguments.output and drawn:
         path = arguments.output / "zero_shot.svg"
         picture(drawn, BEST).savefig(path, metadata={"Date": None})
