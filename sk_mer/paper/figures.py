@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .._optional import import_optional
+from ..inspection import LabelSpaceDisplay, ThresholdCurveDisplay
+from ..inspection._drawing import new_axes
 from ..metrics import trivial_baselines
 from .cells import Cell
 from .reading import Corpus
@@ -51,7 +52,7 @@ def curve_table(
     for metric in metrics:
         mine = values[values["metric"] == metric]
         for system, group in mine.groupby("system", sort=False):
-            by_seed = group.pivot(index="seed", columns="threshold", values="value")
+            by_seed = group.pivot_table("value", "seed", "threshold")
             row = {}
             for at in _SHOWN:
                 column = by_seed[THRESHOLDS[np.abs(THRESHOLDS - at).argmin()]]
@@ -75,32 +76,35 @@ def curve_table(
 
 
 def _curves(cells: Sequence[Cell], results: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """A row a number: of each system, seed, score, label and threshold."""
     rows = []
     for cell, result in zip(cells, results, strict=True):
-        for metric, curve in result.get("curve", {}).items():
-            about = {"system": shown(cell.system), "seed": cell.seed, "metric": metric}
-            pairs = zip(THRESHOLDS, curve, strict=True)
-            rows += [{**about, "threshold": at, "value": value} for at, value in pairs]
-    columns = ["system", "seed", "metric", "threshold", "value"]
+        for metric, by_label in result.get("curve", {}).items():
+            for label, curve in by_label.items():
+                about = {"system": shown(cell.system), "seed": cell.seed}
+                about |= {"metric": metric, "label": label}
+                pairs = zip(THRESHOLDS, curve, strict=True)
+                rows += [{**about, "threshold": at, "value": value} for at, value in pairs]
+    columns = ["system", "seed", "metric", "label", "threshold", "value"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def draw_curves(name: str, table: Table, path: Path) -> None:
-    """A panel for each score, a line for each system, with its spread over seeds."""
-    figures = import_optional("matplotlib.figure", "Drawing", "plot")
+    """A row of panels a system, a panel a score, a line a label: means over seeds."""
+    systems = list(dict.fromkeys(table.values["system"]))
     metrics = FIGURES[name]
-    figure = figures.Figure(figsize=(4 * len(metrics), 3), layout="constrained")
-    for axis, metric in zip(figure.subplots(1, len(metrics)), metrics, strict=True):
-        mine = table.values[table.values["metric"] == metric]
-        for system, group in mine.groupby("system", sort=False):
-            curve = group.groupby("threshold")["value"].agg(["mean", "std"]).fillna(0)
-            (line,) = axis.plot(curve.index, curve["mean"], label=system)
-            low, high = curve["mean"] - curve["std"], curve["mean"] + curve["std"]
-            axis.fill_between(curve.index, low, high, alpha=0.2, color=line.get_color())
-        axis.set(xlabel="threshold", ylabel=_TITLES[metric])
-        axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=7)
-    figure.savefig(path)
+    size = 5.5 * len(metrics), 3.2 * len(systems)
+    axes = new_axes(*size, len(systems), len(metrics), squeeze=False)
+    for row, system in zip(axes, systems, strict=True):
+        for axis, metric in zip(row, metrics, strict=True):
+            values = table.values
+            mine = values[(values["system"] == system) & (values["metric"] == metric)]
+            wide = mine.pivot_table("value", "label", "threshold", sort=False)
+            display = ThresholdCurveDisplay(
+                wide.columns, wide, list(wide.index), metric=metric
+            )
+            display.plot(ax=axis).ax_.set_title(system, fontsize=10)
+    axes[0, 0].figure.savefig(path)
 
 
 def space_table(
@@ -140,24 +144,8 @@ def space_table(
 
 
 def draw_spaces(result: dict[str, Any], path: Path) -> None:
-    """A panel for each modality: labels in the two directions in which they differ most.
-
-    Those that were not trained on are hollow.
-    """
-    figures = import_optional("matplotlib.figure", "Drawing", "plot")
-    spaces, names = result["spaces"], result["labels"]
-    figure = figures.Figure(figsize=(3 * len(spaces), 3), layout="constrained")
-    for axis, (modality, vectors) in zip(
-        np.atleast_1d(figure.subplots(1, len(spaces))), spaces.items(), strict=True
-    ):
-        centred = np.asarray(vectors) - np.mean(vectors, axis=0)
-        u, s, _ = np.linalg.svd(centred, full_matrices=False)
-        place = u[:, :2] * s[:2]
-        seen = np.isin(names, result["seen"])
-        axis.scatter(*place[seen].T)
-        axis.scatter(*place[~seen].T, facecolors="none", edgecolors="C1", marker="D")
-        for name, (x, y) in zip(names, place, strict=True):
-            axis.annotate(name, (x, y), fontsize=7)
-        kept = (s[:2] ** 2).sum() / (s**2).sum()
-        axis.set(title=f"{modality}: {kept:.0%} of the variance", xticks=[], yticks=[])
-    figure.savefig(path)
+    """A panel for each modality, where distances are kept as well as can be."""
+    display = LabelSpaceDisplay(
+        result["spaces"], result["labels"], seen=result["seen"], method="mds"
+    )
+    display.plot().figure_.savefig(path)

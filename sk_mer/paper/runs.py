@@ -200,29 +200,28 @@ class Runner:
         return {"scores": found, "weights": n_weights(model)}
 
     def _curve(self, cell: Cell) -> dict[str, Any]:
-        """Mean scores over labels at each threshold."""
+        """Scores of each label at each threshold."""
         fold = self._whole()
         model, X = self._fitted(cell, fold)
         proba = model.predict_proba(X[fold.test])
         y = self.corpus.y[list(model.labels_)].iloc[fold.test]
-        rows: dict[str, list[float]] = {}
+        found: dict[str, dict[str, list[float]]] = {}
         for threshold in THRESHOLDS:
-            predicted = (proba > threshold).astype(int)
-            scores = pd.DataFrame(label_scores(y, proba, predicted)).T.mean()
-            for metric in ("weighted_accuracy", "accuracy", "positive_f1", "weighted_f1"):
-                rows.setdefault(metric, []).append(float(scores[metric]))
-        return {"curve": rows, "weights": n_weights(model)}
+            scores = label_scores(y, proba, (proba > threshold).astype(int))
+            for label, by_metric in scores.items():
+                for metric, value in by_metric.items():
+                    found.setdefault(metric, {}).setdefault(label, []).append(value)
+        return {"curve": found, "weights": n_weights(model)}
 
     def _space(self, cell: Cell) -> dict[str, Any]:
         """The vectors of all labels in the space of each modality."""
         model, _ = self._fitted(cell, self._whole())
-        names = list(self.corpus.vectors)
-        module = model.set_labels(names).net_.module_
-        if not hasattr(module, "label_embeddings"):
+        if not hasattr(model, "label_embeddings_"):
             raise ValueError("This system has no vectors of labels in each modality.")
-        with torch.no_grad():
-            spaces = {m: rows.tolist() for m, rows in module.label_embeddings().items()}
-        return {"spaces": spaces, "labels": names, "seen": list(self.corpus.y)}
+        model.set_labels(list(self.corpus.vectors))
+        spaces = {m: rows.tolist() for m, rows in model.label_embeddings_.items()}
+        labels = [str(name) for name in model.labels_]
+        return {"spaces": spaces, "labels": labels, "seen": [str(n) for n in self.corpus.y]}
 
     def _words(self, cell: Cell) -> dict[str, Any]:
         """Validation and test scores with these words for the labels."""
