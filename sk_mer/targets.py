@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import assert_all_finite
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
 
-from ._target_forms import (
-    as_array,
-    is_unknown,
-    refuse_other_forms,
-    refuse_unknown_classes,
+from ._target_forms import as_array, refuse_other_forms, refuse_unknown_classes
+from ._target_values import (
+    UNKNOWN_CLASS,
+    checked_rows,
+    coded_classes,
+    label_columns,
+    number_columns,
+    zero_one_columns,
 )
 from ._warn import warn_user
 from .labels.space import check_unique, label_recipes, quoted
-from .labels.suggestions import quoted_with_near
 from .multimodal.array import MultimodalArray
 
 __all__ = [
@@ -32,10 +31,6 @@ __all__ = [
     "known_cells",
     "to_indicators",
 ]
-
-# scikit-learn's sign for "not told" in a column of classes.
-UNKNOWN_CLASS = -1
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -100,9 +95,11 @@ class Targets:
                 f"{what} has shape {array.shape}; expected {wanted}, as X_val and y say."
             )
         if self.numbers:
-            return Targets(self.names, _numbers(array, self.names, what), numbers=True)
+            return Targets(
+                self.names, number_columns(array, self.names, what), numbers=True
+            )
         if self.multilabel:
-            return Targets(self.names, _zero_one_columns(array, self.names))
+            return Targets(self.names, zero_one_columns(array, self.names))
         place = {name: k for k, name in enumerate(self.names)}
         unknown = sorted({v for v in array.tolist() if v not in place}, key=str)
         if unknown:
@@ -237,10 +234,12 @@ def check_targets(
     names = None if labels is None else list(label_recipes(labels))
     defined = isinstance(labels, Mapping)
     refuse_other_forms(y, names=None if defined else names)
-    array = _checked_rows(y, n_samples)
+    array = checked_rows(y, n_samples)
     if array.ndim == 2 and (array.shape[1] > 1 or names or hasattr(y, "columns")):
-        return _multilabel(y, array, names, defined)
-    return _multiclass(array, names, defined, semi_supervised)
+        targets = Targets(*label_columns(y, array, names, defined))
+        refuse_constant(targets)
+        return targets
+    return Targets(*coded_classes(array, names, defined, semi_supervised))
 
 
 def check_numbers(y: Any, n_samples: int) -> Targets:
@@ -264,14 +263,14 @@ def check_numbers(y: Any, n_samples: int) -> Targets:
         If the length is wrong, a value is infinite or no number, or a column is NaN
         throughout.
     """
-    array = _checked_rows(y, n_samples)
+    array = checked_rows(y, n_samples)
     columns: list[Any] = [getattr(y, "name", None) or 0]
     if array.ndim == 1:
         array = array[:, None]
     else:
         columns = list(getattr(y, "columns", range(array.shape[1])))
     check_unique(columns)
-    numbers = _numbers(array, columns, "y")
+    numbers = number_columns(array, columns, "y")
     if numbers.shape[1] == 1 and np.isnan(numbers).any() and not hasattr(y, "columns"):
         # One column is no table with gaps: a NaN in it is most likely an accident.
         refuse_unknown_classes(numbers[:, 0], "number")
@@ -280,104 +279,6 @@ def check_numbers(y: Any, n_samples: int) -> Targets:
         found = quoted(columns[k] for k in empty)
         raise ValueError(f"y is NaN throughout for {found}; leave these columns out.")
     return Targets(tuple(columns), numbers, numbers=True)
-
-
-def _checked_rows(y: Any, n_samples: int | None) -> NDArray[Any]:
-    if y is None:
-        raise ValueError("requires y to be passed, but the target y is None")
-    array = as_array(y)
-    if n_samples is not None and array.ndim and len(array) != n_samples:
-        raise ValueError(
-            f"y has {len(array)} rows but X has {n_samples} utterances, inconsistent "
-            "numbers of samples."
-        )
-    if array.ndim not in (1, 2):
-        raise ValueError(
-            f"y has {array.ndim} dimensions; expected 1, a value for each utterance, or 2, "
-            "with a column for each label."
-        )
-    if array.ndim == 2 and not array.shape[1]:
-        raise ValueError("y has no columns; give one for each label.")
-    return array
-
-
-def _numbers(array: NDArray[Any], names: Sequence[Any], what: str) -> NDArray[np.float32]:
-    try:
-        numbers = array.astype(np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"{what} holds values that are no numbers; a regressor needs numbers, and a "
-            "classifier takes classes."
-        ) from None
-    if array.dtype.kind == "c" or np.isinf(numbers).any():
-        raise ValueError(
-            f"{what} holds complex or infinite values (infinity); expected numbers."
-        )
-    if (np.abs(np.nan_to_num(numbers)) > _LARGEST).any():
-        raise ValueError(
-            f"{what} holds numbers that are too large for float32 (over {_LARGEST:.2g}); "
-            "give them in another unit."
-        )
-    return numbers.astype(np.float32)
-
-
-def _multilabel(
-    y: Any, array: NDArray[Any], names: list[Any] | None, defined: bool
-) -> Targets:
-    """Columns of labels; a list of names selects among them, definitions do not."""
-    if hasattr(y, "columns"):
-        columns = list(y.columns)
-        check_unique(columns)
-        if names is not None:
-            absent = [name for name in names if name not in columns]
-            if absent:
-                raise ValueError(
-                    f"labels name {quoted_with_near(absent, columns)}, but the columns of "
-                    f"y are {quoted(columns)}."
-                )
-            names = columns if defined else names
-            array = as_array(y[names])
-        names = names or columns
-    if names is not None and len(names) != array.shape[1]:
-        raise ValueError(
-            f"{len(names)} labels were given for the {array.shape[1]} columns of y; "
-            "give one for each column."
-        )
-    names = list(range(array.shape[1])) if names is None else names
-    targets = Targets(tuple(names), _zero_one_columns(array, names))
-    refuse_constant(targets)
-    return targets
-
-
-def _zero_one_columns(array: NDArray[Any], names: Sequence[Any]) -> NDArray[np.float32]:
-    """float32 columns of 0, 1 and NaN; refuses all other values."""
-    values = array
-    if array.dtype.kind == "O":
-        numbers = [
-            isinstance(v, (bool, int, float, np.number)) or v is None for v in array.flat
-        ]
-        values = array.astype(float) if all(numbers) else array
-    if values.dtype.kind in "OSU":
-        check_classification_targets(array)
-    good = np.isin(values, (0, 1))
-    if values.dtype.kind == "f":
-        good |= np.isnan(values)
-    if not good.all():
-        row, column = np.argwhere(~good)[0]
-        raise ValueError(
-            f"Unknown label type: y holds {array[row, column]!s} for label "
-            f"{names[column]!r} in row {row}; expected 0, 1, or NaN where it is unknown"
-            f"{_cut(values)}."
-        )
-    return values.astype(np.float32)
-
-
-def _cut(values: NDArray[Any]) -> str:
-    """How numbers become 0 and 1, where they do."""
-    if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
-        return ""
-    cut = 0.5 if values.min() >= 0 and values.max() <= 1 else 0
-    return f"; numbers are cut by y = (y > {cut}).astype(int), or go to a regressor"
 
 
 def told_rows(known: NDArray[np.bool_], counted: NDArray[np.bool_], system: str) -> Any:
@@ -419,57 +320,3 @@ def refuse_constant(targets: Targets) -> None:
                 f"Label(s) {found} have {fault} among the {len(yes)} training "
                 "rows; leave them out (MTE can be asked for them by set_labels)."
             )
-
-
-def _refuse_mixed(values: NDArray[Any]) -> None:
-    """Refuse classes that cannot be sorted."""
-    if values.dtype.kind == "c":
-        raise ValueError(
-            "Complex data not supported: y holds complex numbers; expected classes, or "
-            "columns of 0 and 1."
-        )
-    told = [v for v in values.tolist() if not is_unknown(v)]
-    words = [v for v in told if isinstance(v, str)]
-    others = [v for v in told if not isinstance(v, str)]
-    if words and others:
-        raise ValueError(
-            f"y holds {words[0]!r} beside {others[0]!r}; give classes of one type, as in "
-            "y = [str(value) for value in y]."
-        )
-
-
-def _multiclass(
-    array: NDArray[Any], names: list[Any] | None, defined: bool, semi_supervised: bool
-) -> Targets:
-    flat = array.ravel()
-    _refuse_mixed(flat[_told_rows(flat)] if semi_supervised else flat)
-    values = column_or_1d(array, warn=True)
-    refuse_unknown_classes(values)
-    if values.dtype.kind == "f":
-        assert_all_finite(values, input_name="y")
-    told = _told_rows(values) if semi_supervised else np.ones(len(values), dtype=bool)
-    check_classification_targets(values[told])
-    classes, places = np.unique(values[told], return_inverse=True)
-    if len(classes) < 2:
-        has = f"only one class, {classes.tolist()[0]!r}" if len(classes) else "no class"
-        raise ValueError(f"y has {has}; expected at least two.")
-    present = classes.tolist()
-    encoded = np.full(len(values), UNKNOWN_CLASS)
-    encoded[told] = places
-    fits = names is None or set(names) == set(present)
-    if not fits and not (defined and set(names or ()) < set(present)):
-        raise ValueError(
-            f"labels are {names}, but the classes in y are {present}; name exactly those."
-        )
-    return Targets(tuple(present), encoded.astype(np.int64))
-
-
-def _told_rows(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Rows that have a class, where -1 stands for none.
-
-    With one class beside -1 the two are a binary problem, as elsewhere in scikit-learn.
-    """
-    given = values.tolist()
-    told = np.array([isinstance(v, str) or v != UNKNOWN_CLASS for v in given], dtype=bool)
-    words = any(isinstance(value, str) for value in given)
-    return told if words or len(set(values[told].tolist())) > 1 else np.ones_like(told)
