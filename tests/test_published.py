@@ -24,7 +24,7 @@ def trivial_scores(counts):
         column = (np.arange(n) < positives).astype(int)[:, None]
         for answer in TRIVIAL:
             for metric, values in trivial_baselines(column)[answer].items():
-                found[answer, emotion, metric] = round(float(values[0]), 3)
+                found[answer, emotion, metric] = round(float(np.ravel(values)[0]), 3)
     return found
 
 
