@@ -28,6 +28,7 @@ from .._declared import (
     expect,
     is_number,
 )
+from ..multimodal._provenance import check_makers
 from ..validation import check_declared_modalities
 
 __all__ = [
@@ -112,6 +113,7 @@ def description_of(estimator: Any, scaler: Any = None) -> dict[str, Any]:
         "needs_aligned": estimator._needs_aligned,
         "speaks_of_words": estimator._has_vectors,
         "in_place_of_nonfinite": _means(estimator, scaler),
+        "provenance": getattr(estimator, "provenance_", {}),
     }
 
 
@@ -210,7 +212,8 @@ def _checked_description(about: Any) -> dict[str, Any]:
         name: check_numbers(values, where, (about["n_features"][name],), np.float32)
         for name, values in means.items()
     }
-    return {**about, **_tables(about), where: found}
+    made_by = check_makers(about.get("provenance", {}), modalities)
+    return {**about, **_tables(about), where: found, "provenance": made_by}
 
 
 def _tables(about: Mapping[str, Any]) -> dict[str, NDArray[Any]]:

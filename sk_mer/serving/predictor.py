@@ -131,6 +131,7 @@ class OnnxEmotionPredictor(EmotionPredictor):
         self.modalities = checked_form(given) if is_form(given) else given
         self.n_features_ = dict(about["n_features"])
         self.modalities_ = list(self.n_features_)
+        self.provenance_ = about["provenance"]
         self._n_steps = about["n_steps"]
         self._system = about["class"]
         self._has_vectors = about["speaks_of_words"]

@@ -198,6 +198,17 @@ def test_bad_files(exported, tmp_path):
         OnnxEmotionPredictor(tmp_path / "other.onnx")
 
 
+def test_features_of_another_maker(tiny, tmp_path):
+    here, other = ({"audio": {"model": name}} for name in "ab")
+    model = tiny_fit(tiny).fit(tiny.X.with_provenance(here), tiny.y[tiny.seen])
+    model.export_onnx(tmp_path / "model.onnx")
+    served = OnnxEmotionPredictor(tmp_path / "model.onnx")
+    assert served.provenance_ == here
+    served.predict(tiny.X.with_provenance(here))
+    with pytest.raises(ValueError, match=r"features\('b'\) in X, but by features\('a'\)"):
+        served.predict(tiny.X.with_provenance(other))
+
+
 def test_unfitted(tmp_path):
     with pytest.raises(NotFittedError):
         MTEClassifier().export_onnx(tmp_path / "model.onnx")
