@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from numbers import Integral
 from pathlib import Path
@@ -39,10 +40,11 @@ class PretrainedFeatures:
     A subclass names its encoder and the packages that its features depend on.
     """
 
-    _ENCODER: ClassVar[str]
+    _ENCODER: ClassVar[tuple[str, str]]
     _PACKAGES: ClassVar[tuple[str, ...]] = ("transformers", "torch")
     # What is said of an item that has nothing of what was asked for.
     _LACK: ClassVar[str] = ""
+    _POOLING: ClassVar[tuple[str | None, ...]] = (None, "mean")
 
     model: Any
     revision: str | None
@@ -72,9 +74,8 @@ class PretrainedFeatures:
 
     def _kind(self) -> Any:
         import_optional("transformers", type(self).__name__, "pretrained")
-        from . import _encoders
-
-        return getattr(_encoders, self._ENCODER)
+        module, name = self._ENCODER
+        return getattr(import_module(module, __package__), name)
 
     def _prepare(self) -> None:
         """Find the model and its sizes; no weights are loaded."""
@@ -108,9 +109,11 @@ class PretrainedFeatures:
 
         check_dtype(self.dtype)
         bytes_of(self.memory_limit, "memory_limit")
-        if self.pooling not in (None, "mean"):
+        if self.pooling not in self._POOLING:
+            known = ", ".join(map(repr, self._POOLING[:-1]))
             raise ValueError(
-                f"pooling={self.pooling!r} was given; expected None or 'mean'."
+                f"pooling={self.pooling!r} was given; expected {known} or "
+                f"{self._POOLING[-1]!r}."
             )
         size = self.batch_size
         if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
@@ -166,9 +169,11 @@ class PretrainedFeatures:
 
     def _encode(self, contents: Sequence[Any]) -> list[NDArray[np.float32]]:
         """Steps of items that were read."""
-        rate = self.provenance_.get("steps_per_second")
-        one_step = self.provenance_["pooling"] == "mean"
-        return self._loaded().encode(contents, rate=rate, one_step=one_step)  # type: ignore[no-any-return]
+        rate, pooling = (self.provenance_.get(k) for k in ("steps_per_second", "pooling"))
+        found: list[NDArray[np.float32]] = self._loaded().encode(
+            contents, rate=rate, pooling=pooling
+        )
+        return found
 
     def _found(self, items: Sequence[Item]) -> list[Found]:
         """Features of items, each computed once, those of earlier calls not at all."""

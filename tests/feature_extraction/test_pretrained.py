@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -14,9 +16,10 @@ from sklearn.base import clone
 
 from sk_mer.feature_extraction import PretrainedFrames, PretrainedSpeech, PretrainedText
 from sk_mer.feature_extraction import _encoders as encoders
+from sk_mer.feature_extraction._speech_encoder import SpeechEncoder
 from sk_mer.feature_extraction._stitch import StepMeans, pieces_of
 
-TEXT = ["bert", "roberta", "sentences"]
+TEXT = ["bert", "roberta"]
 SPEECH = ["whisper", "wav2vec2", "wav2vec2-large", "hubert", "wavlm"]
 IMAGES = ["clip", "siglip", "dinov2"]
 SENTENCES = [
@@ -182,12 +185,12 @@ def test_long_sound_without_seams(encoder_folder, tmp_path, monkeypatch):
     step = PretrainedSpeech(encoder_folder("wav2vec2-large"), **local).fit([path])
     whole = step.transform([path]).values("audio")
     assert len(whole) == (48000 - 106) // 160 + 1
-    monkeypatch.setattr(encoders.SpeechEncoder, "_SECONDS", 0.7)
+    monkeypatch.setattr(SpeechEncoder, "_SECONDS", 0.7)
     pieces = clone(step).fit_transform([path]).values("audio")
     np.testing.assert_allclose(pieces, whole, atol=1e-4)
     # Attention sees a piece only: near a cut no worse than elsewhere.
     deep = clone(step).set_params(layers="mean").fit_transform([path]).values("audio")
-    monkeypatch.setattr(encoders.SpeechEncoder, "_SECONDS", 30.0)
+    monkeypatch.setattr(SpeechEncoder, "_SECONDS", 30.0)
     expected = clone(step).set_params(layers="mean").fit_transform([path]).values("audio")
     errors = np.abs(deep - expected).mean(axis=1)
     assert errors.max() < 0.35 * np.abs(expected).mean()
@@ -213,6 +216,42 @@ def test_long_text_in_pieces(encoder_folder):
     assert X.lengths("text").tolist() == [4, 48]
     # The first piece starts as the short text does; later ones have positions of their own.
     np.testing.assert_allclose(X[1]["text"][:4], X[0]["text"], atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["cls_token", "mean_tokens"])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_what_makers_of_sentence_encoders_mean(encoder_folder, tmp_path, mode, normalize):
+    import transformers as t
+
+    folder = tmp_path / "sentences"
+    shutil.copytree(encoder_folder("bert"), folder)
+    kinds = [("", "Transformer"), ("1_Pooling", "Pooling")]
+    kinds += [("2_Normalize", "Normalize")] if normalize else []
+    modules = [{"path": p, "type": f"sentence_transformers.models.{k}"} for p, k in kinds]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir()
+    modes = {
+        f"pooling_mode_{m}": m == mode for m in ("cls_token", "mean_tokens", "max_tokens")
+    }
+    about = {"word_embedding_dimension": 16, **modes, "include_prompt": True}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(about))
+    step = PretrainedText(folder, layers=-1, pooling="sentence")
+    X = step.fit_transform(SENTENCES)
+    assert X.lengths("text").tolist() == [1, 1, 0, 0, 1]
+    tokens = t.AutoTokenizer.from_pretrained(folder)(SENTENCES[0], return_tensors="pt")
+    with torch.no_grad():
+        states = t.AutoModel.from_pretrained(folder).eval()(**tokens).last_hidden_state[0]
+    expected = states[0] if mode == "cls_token" else states.mean(dim=0)
+    expected = expected / expected.norm() if normalize else expected
+    np.testing.assert_allclose(X[0]["text"][0], expected, atol=1e-5)
+    with pytest.raises(ValueError, match="layers='mean' was given; set layers=-1"):
+        PretrainedText(folder, pooling="sentence").fit(SENTENCES)
+    with pytest.raises(ValueError, match=r"has no modules.json.* set pooling='mean'"):
+        PretrainedText(encoder_folder("bert"), layers=-1, pooling="sentence").fit(SENTENCES)
+    about["pooling_mode_max_tokens"] = True
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(about))
+    with pytest.raises(ValueError, match="does something else; set pooling='mean'"):
+        step.fit(SENTENCES)
 
 
 # One load, no weights in files
@@ -283,7 +322,7 @@ def test_wrong_parameters(encoder_folder, tmp_path, sounds):
     )
     says("layers=True was given", PretrainedText(bert, layers=True))
     says(
-        "pooling='max' was given; expected None or 'mean'",
+        "pooling='max' was given; expected None, 'mean' or 'sentence'",
         PretrainedText(bert, pooling="max"),
     )
     says("batch_size=0 was given; expected 1 or more", PretrainedText(bert, batch_size=0))
@@ -339,8 +378,6 @@ def test_transformers_is_missing(encoder_folder, monkeypatch):
 
 def test_weights_of_another_model(encoder_folder, tmp_path):
     """A file of weights beside a configuration that it does not belong to."""
-    import shutil
-
     folder = tmp_path / "mixed"
     shutil.copytree(encoder_folder("bert"), folder)
     shutil.copy(encoder_folder("wav2vec2") / "model.safetensors", folder)

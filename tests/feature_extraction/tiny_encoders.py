@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 
 import torch
@@ -40,13 +39,6 @@ def _text(kind, folder, **settings):
         max_position_embeddings=20, **SIZE, **settings,
     )  # fmt: skip
     return getattr(transformers, f"{kind}Model")(config)
-
-
-def _sentences(folder):
-    model = _text("Bert", folder)
-    modules = [{"idx": 0, "name": "0", "path": "", "type": "Transformer"}]
-    (folder / "modules.json").write_text(json.dumps(modules))
-    return model
 
 
 def _whisper(folder):
@@ -101,7 +93,6 @@ def _vision(kind, folder):
 MAKERS = {
     "bert": lambda folder: _text("Bert", folder),
     "roberta": lambda folder: _text("Roberta", folder),
-    "sentences": _sentences,
     "whisper": _whisper,
     "wav2vec2": lambda folder: _wave("Wav2Vec2", folder),
     "wav2vec2-large": lambda folder: _wave(
