@@ -25,8 +25,11 @@ from sk_mer.feature_extraction import (
     AcousticSequences,
     ActionUnitSequences,
     ModalityColumns,
+    PretrainedSpeech,
+    PretrainedText,
     WordVectorSequences,
     align_to_words,
+    read_transcript,
 )
 from sk_mer.inspection import (
     FusionGraphDisplay,
@@ -35,6 +38,7 @@ from sk_mer.inspection import (
     missing_modality_report,
     zero_shot_report,
 )
+from sk_mer.labels import LabelTexts
 from sk_mer.metrics import (
     concordance_score,
     label_auc_score,
@@ -341,6 +345,17 @@ TOOLS = {
     "a table of recordings": Row(lambda: AcousticSequences().fit(pd.DataFrame({"clip": ["a.wav"]})), r"A table was given; give its column of paths, such as X\['clip'\]", TypeError),
     "no recording": Row(lambda: AcousticSequences().fit_transform(["none.wav"]), "none.wav: there is no such file; 1 of 1 files cannot be read: mend them, or give on_error='skip'"),
     "no table of faces": Row(lambda: ActionUnitSequences().fit(["none.csv"]), r"None of the 1 files has action units \(none.csv: there is no such file\)"),
+    "one sentence to encode": Row(lambda: PretrainedText("a/b").fit("so happy"), "One string was given; expected a list of sentences", TypeError),
+    "sentences of numbers to encode": Row(lambda: PretrainedText("a/b").fit([1.5]), "A float was given in place of a sentence", TypeError),
+    "no folder of a model": Row(lambda: PretrainedSpeech("./none").fit(["a.wav"]), "model='./none': there is no such folder"),
+    "a variable without a token": Row(lambda: PretrainedSpeech("a/b", token_env="NO_TOKEN").fit(["a.wav"]), "token_env='NO_TOKEN': there is no such environment variable; set it"),
+    "sound as samples": Row(lambda: PretrainedSpeech("a/b").fit([np.zeros(9)]), r"A ndarray was given in place of a path; write the samples to a file first", TypeError),
+    "vectors as an encoder": Row(lambda: LabelTexts(WORDS), "encoder is a dict; expected a PretrainedText", TypeError),
+    "a template without a place": Row(lambda: LabelTexts(ModalityColumns([]), ["I feel it"]), "templates has 'I feel it'; expected sentences with {} where"),
+    "two extractors": Row(lambda: MultimodalArray.concatenate([X.with_provenance({"text": {"model": name}}) for name in "ab"]),
+        r"'text' is by features\('b'\) in one of the arrays, but by features\('a'\) in another; use the same extractor for both"),
+    "a model without a licence": Row(lambda: model().push_to_hub("me/x", license=""), "license='' was given; name the licence of the model"),
+    "a transcript of another kind": Row(lambda: read_transcript(__file__), "is no transcript that can be read; expected .srt, .vtt"),
     "a column that is not there": Row(lambda: ModalityColumns([("text", WordVectorSequences(WORDS), "txt")]).fit(pd.DataFrame({"said": ["so"]})), "X lacks the column 'txt'; it has said"),
     "no table": Row(lambda: ModalityColumns([("text", WordVectorSequences(WORDS), "said")]).fit(["so"]), "X is a list; expected a DataFrame", TypeError),
     "words that end first": Row(lambda: align_to_words(MultimodalArray(text=CUBE[:1, :1], audio=CUBE[:1]), [[[2, 1]]], {"audio": 9}), r"Word 0 of row 0 begins at 2 and ends before, at 1; give \(begin, end\)"),
