@@ -154,9 +154,7 @@ class IncrementalMixin:
         if settings.remembers:
             _remember(estimator, memory, part, rng)
         _learned(estimator, task, net, history, thresholds)
-        new_shares = part.shares[len(estimator._seen_shares) :]
-        estimator._seen_shares = np.concatenate([estimator._seen_shares, new_shares])
-        estimator._keep_terms([*earlier, part.X])
+        _seen(estimator, part, earlier)
         estimator.n_empty_ += part.n_empty + (0 if valid is None else valid.n_empty)
         report = account.report(before, after, step)
         report |= {f"memory_loss_{when}": values.tolist() for when, values in held.items()}
@@ -300,6 +298,13 @@ def _learned(
     estimator._seen_rows = net.module_.label_rows()
     estimator._seen_thresholds = thresholds
     estimator._speak_of(task.names, estimator._seen_rows)
+
+
+def _seen(estimator: Learner, part: Examples, earlier: list[MultimodalArray]) -> None:
+    """Take over the shares of new labels, and what utterances say of any label."""
+    new_shares = part.shares[len(estimator._seen_shares) :]
+    estimator._seen_shares = np.concatenate([estimator._seen_shares, new_shares])
+    estimator._keep_terms([*earlier, part.X])
 
 
 def _remember(
