@@ -273,3 +273,11 @@ def test_files_that_do_not_fit(name, tmp_path):
     save_file(tensors, path, metadata={"sk_mer": json.dumps(header)})
     with pytest.raises(ValueError, match=f"is damaged .*{name}"):
         sk_mer.load(path)
+
+
+def test_features_of_another_maker():
+    made = {"class": "WordVectorSequences", "source": "glove"}
+    model = scorer().fit(X.with_provenance({"text": made}), Y)
+    assert model.provenance_ == {"text": made}
+    with pytest.raises(ValueError, match="in fit"):
+        model.predict(X.with_provenance({"text": {**made, "source": "word2vec"}}))
