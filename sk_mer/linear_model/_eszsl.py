@@ -43,7 +43,8 @@ class ESZSLClassifier(AsksForWords, EmotionPredictor, PooledLinearBase):
     statistics of each modality over its steps, labels s are word vectors, and the score
     of a label is ``x' V s`` with ``V = (X'X + a I)^-1 X' Y S (S'S + b I)^-1``. It is a
     ridge regression of each label of ``fit``, of which another label gets a weighted sum:
-    that by which its vector is made of theirs, as far as a second penalty lets it.
+    that by which its vector is made of theirs, as far as a second penalty lets it. Columns
+    of Y are brought to variance 1: rare labels count as much as others.
 
     Utterances may lack modalities, in ``fit`` and later, as for
     :class:`PooledLinearClassifier`.
@@ -52,7 +53,7 @@ class ESZSLClassifier(AsksForWords, EmotionPredictor, PooledLinearBase):
     ----------
     statistics : sequence of {"mean", "std", "min", "max", "delta"}
         As for :class:`PooledLinearClassifier`.
-    alpha : float or sequence of float, default=(10, 100, 300, 1000, 3000, 10000)
+    alpha : float or sequence of float, default=(10, 100, 300, 1e3, 3e3, 1e4, 3e4)
         Penalty of the features, the paper's gamma. Of several, here or in `label_alpha`,
         the pair is taken with the highest AUC on held-out rows: the mean of that of labels
         that were trained on and of each label in turn, left out with its utterances.
@@ -155,7 +156,7 @@ class ESZSLClassifier(AsksForWords, EmotionPredictor, PooledLinearBase):
         self,
         *,
         statistics: Sequence[str] = ("mean", "std", "min", "max", "delta"),
-        alpha: Any = (10.0, 100.0, 300.0, 1e3, 3e3, 1e4),
+        alpha: Any = (10.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4),
         label_alpha: Any = (0.01, 0.1, 1.0),
         cv: Any = 5,
         labels: Any = None,

@@ -49,6 +49,8 @@ def label_weights(vectors: Array, penalty: float) -> Array:
 def regressions(Z: Array, y: Array, weights: Array, penalty: float) -> tuple[Array, Array]:
     """Ridge regressions of the labels, with scores of mean 0, and the scores' covariance.
 
+    Labels have variance 1, so that rare ones count as much as others for a new label.
+
     Parameters
     ----------
     Z : ndarray of shape (n, n_features + 1)
@@ -67,12 +69,21 @@ def regressions(Z: Array, y: Array, weights: Array, penalty: float) -> tuple[Arr
     covariance : ndarray of shape (n_labels, n_labels)
         Of the scores of all rows.
     """
-    rows = ridge_rows(Z, y, weights, penalty)
+    known = ~np.isnan(y)
+    told = np.maximum(weights @ known, np.finfo(float).tiny)
+    deviations = _deviations(weights @ np.where(known, y, 0) / told)
+    rows = ridge_rows(Z, y, weights, penalty) / deviations[:, None]
     scores = Z @ rows.T
     mean = np.average(scores, axis=0, weights=weights)
     rows[:, -1] -= mean
     scores -= mean
     return rows, (scores * weights[:, None]).T @ scores / weights.sum()
+
+
+def _deviations(shares: Array) -> Array:
+    """Of columns of 0 and 1; 1 where all are alike."""
+    variance = shares * (1 - shares)
+    return np.asarray(np.sqrt(np.where(variance > 1e-12, variance, 1)))
 
 
 def unit_variance(weights: Array, covariance: Array) -> Array:
@@ -164,6 +175,7 @@ class Moments:
         squares = self.squares - np.outer(self.features, mean)
         squares[np.diag_indices(len(squares))] += penalty
         products = self.products - np.outer(mean, self.targets)
+        products /= _deviations(self.targets / self.n)
         return np.asarray(solve(squares, products, assume_a="pos"))
 
 

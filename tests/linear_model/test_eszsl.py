@@ -45,9 +45,9 @@ def table(names):
 
 
 def plain_scores(y, asked, alpha=10.0, label_alpha=0.1):
-    """``x' V s`` with V as in the paper, of centred features and labels."""
+    """``x' V s`` with V as in the paper, of standardised features and labels."""
     Z, y, S = by_hand(X), y.to_numpy(float), table(y.columns).T
-    y = y - y.mean(axis=0)
+    y = (y - y.mean(axis=0)) / y.std(axis=0)
     left = np.linalg.inv(Z.T @ Z + alpha * np.eye(Z.shape[1]))
     right = np.linalg.inv(
         S @ S.T + label_alpha * (S**2).sum(axis=0).mean() * np.eye(len(S))
@@ -139,7 +139,8 @@ def slow_choice(F, y, weights, folds, vectors, options):
                     K = S @ S.T
                     K += label_alpha * np.trace(K) / len(K) * np.eye(len(K))
                     way = np.linalg.solve(K, S) @ vectors[asked].T
-                    found = F[held] @ ridge.coef_.T @ way
+                    p = np.average(y[rows][:, kept], axis=0, weights=weights[rows])
+                    found = F[held] @ ridge.coef_.T / np.sqrt(p * (1 - p)) @ way
                     aucs = [
                         ranking_auc(y[held, k] == 1, found[:, n], weights[held])
                         for n, k in enumerate(asked)
@@ -258,43 +259,15 @@ def test_utterances_without_a_step():
 # Other labels.
 
 
-@pytest.fixture(scope="module")
-def generated():
-    """Utterances in which words can be told, and what a model says of those left out."""
+def test_labels_never_trained_on():
+    """Vectors that tell nothing are at chance in tests/test_zero_shot.py."""
     data = sk_mer.datasets.make_multimodal_emotions(
         400, n_unseen=4, noise=0.5, mean_steps=4.0, random_state=0
     )
-    train, test = slice(300), slice(300, None)
-
-    def unseen_auc(vectors, *others):
-        model = ESZSLClassifier(alpha=[100.0, 1000.0], cv=2, label_vectors=vectors)
-        model.fit(data.X[train], data.y[data.seen][train])
-        found = []
-        for asked in others or [data.unseen]:
-            scores = model.decision_function(data.X[test], labels=asked)
-            found.append(label_auc_score(data.y[data.unseen][test], scores))
-        return np.mean(found)
-
-    return data, unseen_auc
-
-
-def test_labels_never_trained_on(generated):
-    data, unseen_auc = generated
-    assert unseen_auc(data.label_vectors) > 0.9
-
-
-def test_vectors_that_tell_nothing_are_at_chance(generated):
-    data, unseen_auc = generated
-    rng = np.random.default_rng(0)
-
-    def drawn(names):
-        return {name: rng.normal(size=16) for name in names}
-
-    found = [
-        unseen_auc(drawn(data.seen), *(drawn(data.unseen) for _ in range(50)))
-        for _ in range(3)
-    ]
-    assert 0.45 < np.mean(found) < 0.55
+    model = ESZSLClassifier(alpha=[100.0, 1000.0], cv=2, label_vectors=data.label_vectors)
+    model.fit(data.X[:300], data.y[data.seen][:300]).set_labels(data.unseen)
+    scores = model.decision_function(data.X[300:])
+    assert label_auc_score(data.y[data.unseen][300:], scores) > 0.9
 
 
 def test_order_and_company_of_labels_do_not_matter():
