@@ -46,7 +46,12 @@ from sk_mer.metrics import (
     weighted_accuracy_score,
     weighted_accuracy_scorer,
 )
-from sk_mer.model_selection import few_shot_split, tune_thresholds, validation_split
+from sk_mer.model_selection import (
+    few_shot_split,
+    tune_thresholds,
+    unseen_label_search,
+    validation_split,
+)
 from sk_mer.preprocessing import MultimodalScaler
 from sk_mer.protocols import LeaveOneLabelOut, OfficialSplit
 from sk_mer.serving import OnnxEmotionPredictor
@@ -194,6 +199,11 @@ SETTINGS = {
     "labels twice": Row(lambda: fit(labels=["happy", "happy"]), "Labels repeat: 'happy'; give each label once"),
     "labels as one word": Row(lambda: fit(labels="happy"), "'labels' parameter .* array-like.* Got 'happy'"),
     "words of another size": Row(lambda: make("MTEClassifier", lexical_weight=1.0).fit(X, LABELS), r"lexical_weight=1.0 compares words .* 'text' has 5 features and the label vectors have 6 numbers"),
+    "a penalty that is none": Row(lambda: sk_mer.ESZSLClassifier(alpha=[1, "a"]).fit(X, LABELS), r"alpha=\[1, 'a'\] was given; expected a positive number, or several"),
+    "other labels without vectors": Row(lambda: sk_mer.recommended(X, LABELS, unseen=True), "unseen=True was given, but label_vectors is None; say where"),
+    "labels left out and nothing to judge by": Row(lambda: mte(selection="unseen"), "selection='unseen' needs validation data, but there are none; set"),
+    "labels left out of two": Row(lambda: mte(LABELS.iloc[:, :2], selection="unseen", validation_fraction=0.3), "at least three, but y has 2; set selection='seen'"),
+    "a share that is none": Row(lambda: unseen_label_search(MTEClassifier(), {}, X, LABELS, seen_share=2), "seen_share=2 was given; expected a number from 0 to below 1"),
     "words without vectors": Row(lambda: fit(system="MTEClassifier", label_vectors=None, labels={"happy": "sad"}), "label_vectors is None; say where"),
     "vectors from nowhere": Row(lambda: mte(label_vectors="none.txt"), "No word-vector file at 'none.txt'; give the path", FileNotFoundError),
     "vectors as a number": Row(lambda: mte(label_vectors=3), "label_vectors is a int; expected a path", TypeError),
