@@ -63,26 +63,22 @@ class Row(NamedTuple):
     classes: bool = False
 
 
-SMALL, LARGE = STATISTICS, {**STATISTICS, **FULL}
+LARGE = {**STATISTICS, **FULL}
 ROWS = {
     "LSTM (the paper)": Row(),
-    "LSTM, mean of the states": Row({"pooling": "mean"}),
-    "LSTM, full batch": Row(FULL),
-    "LSTM, word forms": Row(forms=True),
-    "LSTM, classes": Row(classes=True),
-    "LSTM, by speaker, word forms": Row(by_groups=True, forms=True),
-    "LSTM, by speaker, word forms, classes": Row({}, 3, True, True, True),
-    "statistics": Row(SMALL),
-    "statistics of one segment": Row(SMALL, 1),
-    "statistics of one segment, full batch": Row(LARGE, 1),
-    "… with weight decay 0.01": Row({**LARGE, "weight_decay": 0.01}, 1),
-    "… with dropout 0.5": Row({**LARGE, "dropout": 0.5}, 1),
-    "… by speaker": Row(LARGE, 1, True),
-    "… word forms": Row(LARGE, 1, False, True),
-    "… by speaker, word forms": Row(LARGE, 1, True, True),
-    "… classes": Row(LARGE, 1, False, False, True),
-    "… word forms, classes": Row(LARGE, 1, False, True, True),
-    "… by speaker, word forms, classes": Row(LARGE, 1, True, True, True),
+    "statistics": Row(STATISTICS, 1),
+    "statistics, full batch": Row(LARGE, 1),
+    "statistics, weight decay 0.01": Row({**STATISTICS, "weight_decay": 0.01}, 1),
+    "statistics, dropout 0.5": Row({**STATISTICS, "dropout": 0.5}, 1),
+    "statistics, by speaker": Row(STATISTICS, 1, by_groups=True),
+    "statistics, word forms": Row(STATISTICS, 1, forms=True),
+    "statistics, classes": Row(STATISTICS, 1, classes=True),
+    "statistics, by speaker, word forms": Row(STATISTICS, 1, True, True),
+    "statistics, by speaker, classes": Row(STATISTICS, 1, True, False, True),
+    "statistics, word forms, classes": Row(STATISTICS, 1, False, True, True),
+    "all three": Row(STATISTICS, 1, True, True, True),
+    "all three, full batch": Row(LARGE, 1, True, True, True),
+    "all three, LSTM": Row({}, 3, True, True, True),
 }
 
 

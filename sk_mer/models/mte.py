@@ -190,7 +190,7 @@ class MTEClassifier(AsksForWords, WordScoresMixin):
     vectors of the emotions, mapped into the space of each modality. The sizes are those
     of the paper; batches and steps suit corpora of 500 to 50,000 utterances. The
     published settings (table 3 of the paper) are presets: ``"mosei"``, ``"iemocap"``; of
-    ours is ``"zero-shot"``, for some 1,000 utterances of sound and face.
+    ours is ``"zero-shot"``, for small corpora of sound and face.
 
     Parameters
     ----------
@@ -297,12 +297,7 @@ class MTEClassifier(AsksForWords, WordScoresMixin):
         "mosei": {"batch_size": 512, "lr": 1e-4, "clip_norm": 10.0},
         "iemocap": {"batch_size": 32, "lr": 1e-3, "clip_norm": 1.0},
         "readme": {"batch_size": 64, "lr": 1e-3, "clip_norm": 1.0},
-        # Of 1,000 utterances of sound and face: a few large steps of all of them.
-        "zero-shot": {
-            **{"encoder": "statistics", "hidden_sizes": 64, "num_layers": 1},
-            **{"dropout": 0.0, "lr": 0.01, "batch_size": 2000, "max_epochs": 40},
-            **{"patience": None, "validation_fraction": None},
-        },
+        "zero-shot": {"encoder": "statistics", "num_layers": 1, "hidden_sizes": 64},
     }
 
     def __init__(
