@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -170,13 +169,17 @@ def _forget_peak() -> None:
         return
 
 
-def _peak() -> int:
-    """Largest resident memory of this process, in bytes."""
+def _peak() -> float:
+    """Largest resident memory of this process, in bytes; NaN where nothing tells it."""
     if _STATUS.exists():
         lines = _STATUS.read_text().splitlines()
         return 1024 * int(
             next(line for line in lines if line.startswith("VmHWM")).split()[1]
         )
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
 

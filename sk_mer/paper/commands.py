@@ -112,8 +112,10 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 @contextmanager
 def _backend(options: argparse.Namespace) -> Iterator[None]:
     """The backend of joblib that was asked for, with a dask client where it needs one."""
-    if options.jobs < 1:
-        raise ValueError(f"--jobs {options.jobs} was given; expected 1 or more.")
+    for name in ("jobs", "seeds", "rows"):
+        given = getattr(options, name)
+        if given is not None and given < 1:
+            raise ValueError(f"--{name} {given} was given; expected 1 or more.")
     if not options.backend:
         yield
     elif options.backend != "dask":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ __all__ = [
     "judged_labels",
     "limited",
     "read",
+    "refuse_absent",
     "with_unseen",
     "with_words",
 ]
@@ -245,6 +246,7 @@ def _own_unseen(corpus: Corpus, targets: Sequence[str]) -> Corpus:
     A test row that shows one is added for it, for the first where it shows several.
     """
     names = list(targets) or list(corpus.y)[-min(3, len(corpus.y.columns) - 1) :]
+    refuse_absent(corpus, names)
     known = [name for name in corpus.y if name not in names]
     shown = corpus.y[names].to_numpy() == 1
     first = np.array(names, dtype=object)[shown.argmax(axis=1)]
@@ -252,6 +254,16 @@ def _own_unseen(corpus: Corpus, targets: Sequence[str]) -> Corpus:
     kept = np.flatnonzero((appended == "") | (corpus.split == "test"))
     whole = replace(corpus, y=corpus.y[[*known, *names]], appended=appended)
     return whole.take(kept)
+
+
+def refuse_absent(corpus: Corpus, targets: Sequence[Any]) -> None:
+    """Raise a ValueError where a target is no label of the corpus."""
+    absent = [label for label in targets if label not in corpus.y]
+    if absent:
+        raise ValueError(
+            f"--targets names {', '.join(absent)}, but the labels are "
+            f"{', '.join(map(str, corpus.y))}."
+        )
 
 
 def limited(corpus: Corpus, n_train: int | None) -> Corpus:
@@ -296,4 +308,6 @@ def hash_of(corpus: Corpus) -> str:
     appended = None if corpus.appended is None else corpus.appended.astype(str)
     table = [list(map(str, corpus.y)), corpus.y.to_numpy(), corpus.split.astype(str)]
     vectors = [[str(name), np.asarray(row)] for name, row in corpus.vectors.items()]
+    if isinstance(corpus.source, Mapping):
+        vectors += [[str(word), np.asarray(row)] for word, row in corpus.source.items()]
     return str(joblib.hash([blocks, groups, appended, table, vectors]))

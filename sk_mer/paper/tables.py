@@ -14,7 +14,7 @@ from ..metrics import trivial_baselines
 from ..protocols import AppendedLabels
 from .cells import Cell
 from .published import caveats, differing, published_rows
-from .reading import Corpus
+from .reading import Corpus, refuse_absent
 from .systems import LINEAR, scores_unseen, shown
 
 __all__ = [
@@ -108,19 +108,13 @@ class Table:
     shown: pd.DataFrame
     values: pd.DataFrame
     notes: list[str] = field(default_factory=list)
-    trivial: float | None = None
 
 
 def targets_of(name: str, corpus: Corpus, given: Sequence[str], small: bool) -> list[str]:
     """The unseen emotions of a table: those of the paper, else the rarest."""
     if name == "table5":
         return [str(t) for t in AppendedLabels(corpus.split, corpus.added).labels]
-    absent = [label for label in given if label not in corpus.y]
-    if absent:
-        raise ValueError(
-            f"--targets names {', '.join(absent)}, but the labels are "
-            f"{', '.join(map(str, corpus.y))}."
-        )
+    refuse_absent(corpus, given)
     usual = [label for label in _UNSEEN if label in corpus.y]
     if len(usual) < len(_UNSEEN):
         usual = [
@@ -183,7 +177,7 @@ def put_together(
     notes = [f"{heads}, per cent: mean ± standard deviation over seeds."]
     notes += _remarks(spec, corpus, systems, paper, rows, refused)
     title = f"{spec.title}; {corpus.name}"
-    return Table(title, frame.rename_axis(heads), values, notes, 50.0)
+    return Table(title, frame.rename_axis(heads), values, notes)
 
 
 def _values(

@@ -54,9 +54,10 @@ def test_the_key_knows_data_settings_and_version(corpus, tmp_path, monkeypatch):
         replace(corpus, split=split),
         corpus.take(np.arange(59)),
         replace(corpus, vectors={**corpus.vectors, "sad": np.zeros(16)}),
+        replace(corpus, source={**corpus.source, "Sad": np.zeros(16)}),
         replace(corpus, X=corpus.X.with_groups(np.arange(60))),
     ]
-    assert len({hash_of(other) for other in [corpus, *changed]}) == 6
+    assert len({hash_of(other) for other in [corpus, *changed]}) == 7
     told = {
         Runner(corpus, settings).describe(CELL)
         for settings in (

@@ -164,7 +164,9 @@ REFUSED = {
     "There is no system 'mte2' (near: mte)": ["table1", "--systems", "mte2"],
     "There is no file or folder at 'nowhere'": ["table1", "--data", "nowhere"],
     "--targets names joy, but the labels are anger": ["table4", "--targets", "joy"],
+    "--targets names angry, but the labels are anger": ["table5", "--targets", "angry"],
     "--jobs 0 was given; expected 1 or more": ["table1", "--jobs", "0"],
+    "--seeds 0 was given; expected 1 or more": ["table1", "--seeds", "0"],
 }
 
 
