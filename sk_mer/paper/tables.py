@@ -301,8 +301,10 @@ def _trivial_rows(
     """What answers that look at nothing score on the very test rows."""
     found: dict[str, dict[str, list[float]]] = {key: {} for key in TRIVIAL}
     for emotion, y in _truths(name, corpus, emotions, targets).items():
-        for key, scores in trivial_baselines(y).items():
-            found[key][emotion] = [float(np.nanmean(scores[m])) for m in spec.metrics]
+        scores = trivial_baselines(y)
+        for key in TRIVIAL:
+            mine = [scores[key][metric] for metric in spec.metrics]
+            found[key][emotion] = [float(np.nanmean(values)) for values in mine]
     rows: Rows = []
     for key, title in TRIVIAL.items():
         row = {emotion: " / ".join(map(_number, v)) for emotion, v in found[key].items()}
