@@ -31,7 +31,7 @@ from .reading import (
     with_words,
 )
 from .runs import Runner
-from .systems import LINEAR, Settings, chosen
+from .systems import LINEAR, Settings, chosen, with_vectors
 
 __all__ = ["main"]
 
@@ -210,7 +210,7 @@ def _figure(
     options.output.mkdir(parents=True, exist_ok=True)
     path = options.output / f"{options.what}_drawn.svg"
     task = "space" if options.what == "figure3" else "curve"
-    used = [name for name in names if task == "curve" or name != LINEAR]
+    used = names if task == "curve" else with_vectors(names)
     seeds = {name: 1 if name == LINEAR else n_seeds for name in used}
     cells = [Cell(task, name, seed) for name in used for seed in range(seeds[name])]
     results = run(cells)
@@ -218,10 +218,7 @@ def _figure(
         table = figures.curve_table(options.what, corpus, cells, results)
         figures.draw_curves(options.what, table, path)
         return table
-    drawn = [result for result in results if "spaces" in result]
-    if not drawn:
-        raise ValueError("None of these systems has label vectors; --systems mte has.")
-    figures.draw_spaces(drawn[0], path)
+    figures.draw_spaces(results[0], path)
     return figures.space_table(corpus, cells, results)
 
 
@@ -245,7 +242,7 @@ def _word_forms(
     def run(cells: Sequence[Cell]) -> list[dict[str, Any]]:
         return computed(cells, runner, runner.describe, store, options.jobs)
 
-    used = [name for name in names if name != LINEAR]
+    used = with_vectors(names)
     cells = words.word_cells(corpus, used, n_seeds, forms)
     results = run(cells)
     best = [
@@ -258,4 +255,5 @@ def _word_forms(
     further = [cell for cell in best if cell not in cells]
     further += [Cell("words", LINEAR, 0)] if LINEAR in names else []
     results += run(further)
+    names = [*used, *(name for name in names if name == LINEAR)]
     return words.word_table(corpus, names, forms, [*cells, *further], results)

@@ -216,8 +216,6 @@ class Runner:
     def _space(self, cell: Cell) -> dict[str, Any]:
         """The vectors of all labels in the space of each modality."""
         model, _ = self._fitted(cell, self._whole())
-        if not hasattr(model, "label_embeddings_"):
-            raise ValueError("This system has no vectors of labels in each modality.")
         model.set_labels(list(self.corpus.vectors))
         spaces = {m: rows.tolist() for m, rows in model.label_embeddings_.items()}
         labels = [str(name) for name in model.labels_]

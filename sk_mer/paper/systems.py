@@ -15,7 +15,16 @@ from ..linear_model import PooledLinearClassifier
 from ..models._facts import FACTS
 from .reading import Corpus
 
-__all__ = ["LINEAR", "Settings", "build", "chosen", "scores_unseen", "settings_of", "shown"]
+__all__ = [
+    "LINEAR",
+    "Settings",
+    "build",
+    "chosen",
+    "scores_unseen",
+    "settings_of",
+    "shown",
+    "with_vectors",
+]
 
 LINEAR = "linear"
 _SMALL = {"max_epochs": 2}
@@ -106,6 +115,27 @@ def scores_unseen(name: str) -> bool:
     kind = _kind(name)
     known = inspect.signature(kind).parameters
     return "label_vectors" in known or "unseen_labels" in known
+
+
+def with_vectors(names: Sequence[str]) -> list[str]:
+    """Those of these systems whose networks read the vectors of labels.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    found = [
+        name
+        for name in names
+        if name != LINEAR and "label_vectors" in inspect.signature(_kind(name)).parameters
+    ]
+    if not found:
+        raise ValueError(
+            "None of these systems reads the vectors of labels; name one with --systems "
+            "that does, such as mte."
+        )
+    return found
 
 
 def build(

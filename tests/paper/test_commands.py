@@ -165,6 +165,7 @@ REFUSED = {
     "There is no file or folder at 'nowhere'": ["table1", "--data", "nowhere"],
     "--targets names joy, but the labels are anger": ["table4", "--targets", "joy"],
     "--targets names angry, but the labels are anger": ["table5", "--targets", "angry"],
+    "None of these systems reads the vectors of labels": ["figure3", "--systems", "mult"],
     "--jobs 0 was given; expected 1 or more": ["table1", "--jobs", "0"],
     "--seeds 0 was given; expected 1 or more": ["table1", "--seeds", "0"],
 }
