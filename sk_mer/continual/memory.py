@@ -190,6 +190,27 @@ class EpisodicMemory:
             if share
         ]
 
+    def remember(self, examples: Examples, rng: np.random.RandomState) -> None:
+        """Keep rows of a task, with those that tell about the same labels where they are.
+
+        Labels that come, pause and come again thus stay one episode, and a step with many
+        calls behind it costs no more than one with few.
+
+        Parameters
+        ----------
+        examples : Examples
+            Of the task, over all labels known by now.
+        rng : RandomState
+            Source of randomness.
+        """
+        columns = told_columns(examples.targets)
+        same = [k for k, episode in enumerate(self.episodes) if episode.columns == columns]
+        if same:
+            self.episodes.append(self.episodes.pop(same[-1]))
+            self.extend(examples, rng)
+        else:
+            self.add(examples, rng)
+
     def extend(self, examples: Examples, rng: np.random.RandomState) -> None:
         """More utterances of the last task: a reservoir, in which all count alike.
 

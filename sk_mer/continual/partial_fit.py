@@ -23,7 +23,7 @@ from .account import Account
 from .constrained import ConstrainedStep
 from .gem import MemoryStep, SourceStep
 from .learner import Learner
-from .memory import EpisodicMemory, labelled, told_columns
+from .memory import EpisodicMemory, labelled
 from .remembered import Remembered
 from .settings import OF_FIT, ContinualSettings, continual_settings, training_with
 from .tasks import Task, refuse_other_classes
@@ -313,12 +313,8 @@ def _remember(
     examples: Examples,
     rng: np.random.RandomState,
 ) -> None:
-    """Keep rows of this task: a new episode where it has another set of labels."""
+    """Keep those rows of this task of which something is known."""
     examples = labelled(examples)
-    if not len(examples):
-        pass  # nothing to hold against later changes
-    elif memory.episodes[-1].columns == told_columns(examples.targets):
-        memory.extend(examples, rng)
-    else:
-        memory.add(examples, rng)
+    if len(examples):
+        memory.remember(examples, rng)
     estimator.memory_ = memory

@@ -1,0 +1,95 @@
+"""Many calls: what is remembered stays as large as it was, and so does a step."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sk_mer import LFLSTMClassifier, MultimodalArray
+from sk_mer.continual.memory import EpisodicMemory
+from sk_mer.targets import Examples, Targets
+
+NAMES = ("a", "b", "c")
+
+
+def some(columns, first, n=10):
+    """Utterances that are numbers, and tell about some columns."""
+    number = np.arange(first, first + n, dtype=np.float32)
+    y = np.full((n, 3), np.nan, dtype=np.float32)
+    y[:, columns] = (np.arange(n) % 2)[:, None]
+    return Examples(MultimodalArray(text=number[:, None]), Targets(NAMES, y))
+
+
+def test_labels_that_come_pause_and_return():
+    memory, rng = EpisodicMemory(60), np.random.RandomState(0)
+    told = [[0, 1], [2], [0, 2]]
+    n_bytes = []
+    for call in range(100):
+        memory.remember(some(told[call % 3], 10 * call), rng)
+        assert len(memory) <= 60
+        assert len(memory.episodes) == min(3, call + 1)
+        assert memory.episodes[-1].columns == tuple(told[call % 3])
+        n_bytes.append(sum(e.examples.X.nbytes for e in memory.episodes))
+    assert len(memory) == 60
+    assert set(n_bytes[10:]) == {60 * 4}
+    assert sorted(e.n_seen for e in memory.episodes) == [330, 330, 340]
+    # Early and late calls are both remembered, each by its own kind.
+    for episode in memory.episodes:
+        calls = episode.examples.X.values("text").ravel() // 10
+        assert len(set(calls % 3)) == 1
+        assert calls.min() < 30
+        assert calls.max() > 70
+
+
+def test_a_stream_of_calls(monkeypatch):
+    """Rows that a step reads, and what is kept, do not grow with the calls."""
+    from sk_mer.continual import remembered
+
+    read, real = [], remembered.Remembered.drawn
+
+    def drawn(self, n_rows):
+        found = real(self, n_rows)
+        read.append(sum(len(batch[1]) for batch, _ in found))
+        return found
+
+    monkeypatch.setattr(remembered.Remembered, "drawn", drawn)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20, 4)).astype(np.float32)
+    y = pd.DataFrame((X[:, :3] > 0).astype(int), columns=NAMES)
+    model = LFLSTMClassifier(
+        hidden_sizes=3, num_layers=1, max_epochs=1, validation_fraction=None,
+        continual={"method": "gem", "max_epochs": 1}, memory_size=18, random_state=0,
+    ).fit(X, y[["a"]])  # fmt: skip
+    told = [["a"], ["a", "b"], ["c"]]
+    for call in range(12):
+        rows = rng.permutation(20)[:10]
+        rows = rows if y.iloc[rows].nunique().min() == 2 else np.arange(20)[::2]
+        model.partial_fit(X[rows], y.iloc[rows][told[call % 3]])
+        assert len(model.memory_) <= 18
+        assert len(model.memory_.episodes) <= 3
+    assert model.labels_ == ["a", "b", "c"]
+    assert len(read) == 12
+    assert max(read) <= 18
+
+
+@pytest.mark.parametrize("form", ["columns", "classes"])
+def test_rows_without_labels_are_not_remembered(form):
+    from sk_mer import CMDMClassifier
+    from sk_mer.datasets import make_multimodal_emotions
+
+    data = make_multimodal_emotions(40, aligned=True, random_state=0)
+    known = np.arange(40) % 2 == 0
+    if form == "columns":
+        y = data.y[data.seen[:2]].astype(float)
+        y[~known] = np.nan
+    else:
+        y = np.where(known, np.arange(40) % 3, -1)
+    model = CMDMClassifier(
+        **{"hidden_size": 4, "max_epochs": 1, "validation_fraction": None},
+        continual={"method": "gem", "max_epochs": 1}, memory_size=None, random_state=0,
+    ).fit(data.X, y)  # fmt: skip
+    assert len(model.memory_) == 20
+    model.partial_fit(data.X, y)
+    assert len(model.memory_) == 40
+    assert all(e.examples.targets.known.any(axis=1).all() for e in model.memory_.episodes)
