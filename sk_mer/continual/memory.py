@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .._warn import warn_user
 from ..multimodal.array import MultimodalArray
 from ..multimodal.ragged import Block
-from ..targets import Examples, Targets
+from ..targets import UNKNOWN_CLASS, Examples, Targets
 
 __all__ = ["Episode", "EpisodicMemory", "labelled", "stratified_rows"]
 
@@ -248,6 +248,26 @@ class EpisodicMemory:
             for episode in self.episodes
         ]
 
+    def narrow(self, kept: list[int], names: tuple[Any, ...]) -> None:
+        """Targets over fewer labels; rows that tell about none of these are forgotten.
+
+        Parameters
+        ----------
+        kept : list of int
+            Which labels are left.
+        names : tuple
+            Their names.
+        """
+        narrowed = [
+            (_narrowed(episode.examples, kept, names), episode.n_seen)
+            for episode in self.episodes
+        ]
+        self.episodes = [
+            Episode(examples, n_seen).take(np.arange(len(examples)))
+            for examples, n_seen in narrowed
+            if len(examples)
+        ]
+
     def to_plain(self) -> dict[str, Any]:
         """The content as numbers and arrays.
 
@@ -315,6 +335,17 @@ def _joined(first: Examples, second: Examples) -> Examples:
     # Groups are not remembered: a few rows of a video are no longer that video.
     X = MultimodalArray.concatenate([part.X.with_groups(None) for part in (first, second)])
     return Examples(X, Targets(second.targets.names, encoded), weights)
+
+
+def _narrowed(examples: Examples, kept: list[int], names: tuple[Any, ...]) -> Examples:
+    encoded = examples.targets.encoded
+    if encoded.ndim == 2:
+        encoded = encoded[:, kept]
+    else:
+        place = np.full(len(examples.targets.names) + 1, UNKNOWN_CLASS)
+        place[kept] = np.arange(len(kept))
+        encoded = place[encoded]  # what was not known is the last, and stays so
+    return labelled(Examples(examples.X, Targets(names, encoded), examples.weights))
 
 
 def _widened(examples: Examples, names: tuple[Any, ...]) -> Examples:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from .._label_columns import checked_weights, refuse_other_order
 from .._warn import warn_user
@@ -21,6 +22,7 @@ from ..multimodal.array import MultimodalArray
 from ..targets import Examples, told_rows
 from .account import Account
 from .constrained import ConstrainedStep
+from .forget import forget_labels
 from .gem import MemoryStep, SourceStep
 from .learner import Learner
 from .memory import EpisodicMemory, labelled
@@ -159,6 +161,42 @@ class IncrementalMixin:
         report = account.report(before, after, step)
         report |= {f"memory_loss_{when}": values.tolist() for when, values in held.items()}
         estimator.continual_report_.append(report)
+        return self
+
+    def forget_labels(self: Self, labels: Sequence[Any]) -> Self:
+        """Retire labels: they are not scored, trained or remembered any more.
+
+        Answers for the others stay as they were, but for systems whose labels attend to
+        each other. ``continual_report_`` keeps what it says of them.
+
+        Parameters
+        ----------
+        labels : sequence
+            Names of the labels.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a label is not known, or too few would be left; nothing has been changed
+            then.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sk_mer import EFLSTMClassifier
+        >>> X, y = np.eye(8), np.eye(8)[:, :3] + np.eye(8)[::-1, :3]
+        >>> model = EFLSTMClassifier(
+        ...     hidden_sizes=2, max_epochs=1, validation_fraction=None, labels=list("abc")
+        ... ).fit(X, y)
+        >>> model.forget_labels(["b"]).labels_
+        ['a', 'c']
+        """
+        check_is_fitted(self)
+        forget_labels(self, [labels] if isinstance(labels, str) else list(labels))  # type: ignore[arg-type]
         return self
 
     def __getstate__(self) -> dict[str, Any]:

@@ -6,9 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import sk_mer
 from sk_mer import LFLSTMClassifier, MultimodalArray
 from sk_mer.continual.memory import EpisodicMemory
 from sk_mer.targets import Examples, Targets
+
+from ..systems import CLASSES, EVERY_CLASSIFIER, LABELS, X, make
 
 NAMES = ("a", "b", "c")
 
@@ -55,17 +58,17 @@ def test_a_stream_of_calls(monkeypatch):
 
     monkeypatch.setattr(remembered.Remembered, "drawn", drawn)
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(20, 4)).astype(np.float32)
-    y = pd.DataFrame((X[:, :3] > 0).astype(int), columns=NAMES)
+    data = rng.normal(size=(20, 4)).astype(np.float32)
+    y = pd.DataFrame((data[:, :3] > 0).astype(int), columns=NAMES)
     model = LFLSTMClassifier(
         hidden_sizes=3, num_layers=1, max_epochs=1, validation_fraction=None,
         continual={"method": "gem", "max_epochs": 1}, memory_size=18, random_state=0,
-    ).fit(X, y[["a"]])  # fmt: skip
+    ).fit(data, y[["a"]])  # fmt: skip
     told = [["a"], ["a", "b"], ["c"]]
     for call in range(12):
         rows = rng.permutation(20)[:10]
         rows = rows if y.iloc[rows].nunique().min() == 2 else np.arange(20)[::2]
-        model.partial_fit(X[rows], y.iloc[rows][told[call % 3]])
+        model.partial_fit(data[rows], y.iloc[rows][told[call % 3]])
         assert len(model.memory_) <= 18
         assert len(model.memory_.episodes) <= 3
     assert model.labels_ == ["a", "b", "c"]
@@ -93,3 +96,76 @@ def test_rows_without_labels_are_not_remembered(form):
     model.partial_fit(data.X, y)
     assert len(model.memory_) == 40
     assert all(e.examples.targets.known.any(axis=1).all() for e in model.memory_.episodes)
+
+
+# Labels that are retired.
+
+
+def learned(name, y, **settings):
+    return make(name, memory_size=None, store_memory=True, **settings).fit(X, y)
+
+
+@EVERY_CLASSIFIER
+def test_labels_that_are_retired(name, tmp_path):
+    names = list(LABELS.columns)
+    model = learned(name, LABELS)
+    before = model.predict_proba(X)
+    assert model.forget_labels([names[1]]) is model
+    left = [names[0], *names[2:]]
+    assert model.labels_ == model.seen_labels_ == left
+    after = model.predict_proba(X)
+    if name != "TAILORClassifier":  # its labels attend to each other
+        np.testing.assert_allclose(after, before[:, [0, 2, 3]], rtol=1e-5)
+    assert len(model.thresholds_) == 3
+    targets = model.memory_.episodes[0].examples.targets
+    assert targets.names == tuple(left)
+    np.testing.assert_array_equal(targets.encoded, LABELS[left])
+    model.save(tmp_path / "model")
+    np.testing.assert_allclose(
+        sk_mer.load(tmp_path / "model").predict_proba(X), after, rtol=1e-5
+    )
+    if name not in ("LFLSTMClassifier", "MTEClassifier"):
+        return
+    # A label of the same name is a new one.
+    model.partial_fit(X[:40], LABELS.iloc[:40])
+    assert model.labels_ == [*left, names[1]]
+    assert model.continual_report_[-1]["new"] == [names[1]]
+
+
+def test_classes_that_are_retired():
+    model = learned("LFLSTMClassifier", CLASSES)
+    names = list(model.labels_)
+    logits = model.decision_function(X)
+    model.forget_labels(names[:1])
+    margin = logits[:, 2] - logits[:, 1]  # of two classes, the second
+    np.testing.assert_allclose(model.decision_function(X), margin, rtol=1e-4, atol=1e-6)
+    (episode,) = model.memory_.episodes
+    left = CLASSES[names[0] != CLASSES]
+    assert len(episode) == len(left)
+    held = episode.examples.targets
+    assert [held.names[k] for k in held.encoded] == left.tolist()
+    assert episode.examples.X.nbytes < X.nbytes
+
+
+def test_what_only_tells_about_retired_labels_is_forgotten():
+    memory, rng = EpisodicMemory(60), np.random.RandomState(0)
+    for columns in ([0, 1], [2]):
+        memory.remember(some(columns, 0), rng)
+    memory.narrow([0, 1], ("a", "b"))
+    assert [episode.columns for episode in memory.episodes] == [(0, 1)]
+
+
+def test_one_sentence_each():
+    model = learned("LFLSTMClassifier", LABELS)
+    names, proba = list(LABELS.columns), model.predict_proba(X)
+    for labels, message in (
+        (["awe"], "labels has 'awe', which the model was not trained on; it knows"),
+        ("awe", "labels has 'awe', which the model"),
+        (names, "labels has 4 of the 4 that the model knows; leave 1 at least"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.forget_labels(labels)
+    np.testing.assert_array_equal(model.predict_proba(X), proba)
+    classes = learned("LFLSTMClassifier", CLASSES)
+    with pytest.raises(ValueError, match="leave 2 at least"):
+        classes.forget_labels(list(classes.labels_)[1:])
