@@ -190,7 +190,7 @@ class IncrementalMixin:
         >>> from sk_mer import EFLSTMClassifier
         >>> X, y = np.eye(8), np.eye(8)[:, :3] + np.eye(8)[::-1, :3]
         >>> model = EFLSTMClassifier(
-        ...     hidden_sizes=2, max_epochs=1, validation_fraction=None, labels=list("abc")
+        ...     hidden_size=2, max_epochs=1, validation_fraction=None, labels=list("abc")
         ... ).fit(X, y)
         >>> model.forget_labels(["b"]).labels_
         ['a', 'c']
