@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -124,12 +125,11 @@ def chosen_layers(layers: Any, n_layers: int, name: str) -> list[int]:
     ValueError
         If it names none, or one that is not there.
     """
-    if layers == "mean":
-        return list(range(1, n_layers + 1))
-    if layers == "last4":
-        return list(range(max(1, n_layers - 3), n_layers + 1))
+    named = {"mean": 1, "last4": max(1, n_layers - 3)}
+    if isinstance(layers, str) and layers in named:
+        return list(range(named[layers], n_layers + 1))
     given = list(layers) if _is_list(layers) else [layers]
-    if not given or any(type(k) is not int for k in given):
+    if not given or any(not isinstance(k, Integral) or isinstance(k, bool) for k in given):
         raise ValueError(
             f"layers={layers!r} was given; expected 'mean', 'last4', a number or a list of "
             "numbers."
@@ -140,7 +140,7 @@ def chosen_layers(layers: Any, n_layers: int, name: str) -> list[int]:
                 f"layers={layers!r} asks for layer {k}, but {name!r} has {n_layers}: give "
                 f"1 to {n_layers}, -1 for the last, or 0 for what goes into the first."
             )
-    return [k % (n_layers + 1) for k in given]
+    return [int(k) % (n_layers + 1) for k in given]
 
 
 def _is_list(layers: Any) -> bool:

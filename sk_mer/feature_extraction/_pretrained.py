@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -96,6 +96,12 @@ class PretrainedFeatures:
             **self._own_settings(),
         }
 
+    @property
+    def _rate(self) -> float | None:
+        """Steps a second, as one number of many ways to write it."""
+        rate = getattr(self, "steps_per_second", None)
+        return None if rate is None else float(rate)
+
     def _find(self) -> Checkpoint:
         return find_checkpoint(
             self.model,
@@ -123,11 +129,12 @@ class PretrainedFeatures:
         rate = getattr(self, "steps_per_second", None)
         if rate is None:
             return
-        if not isinstance(rate, (int, float)) or isinstance(rate, bool) or not rate > 0:
+        number = isinstance(rate, Real) and not isinstance(rate, bool)
+        if not number or not float(rate) > 0:
             raise ValueError(
                 f"steps_per_second={rate!r} was given; expected a number above 0, or None."
             )
-        if frame_rate is not None and rate > frame_rate:
+        if frame_rate is not None and float(rate) > frame_rate:
             raise ValueError(
                 f"steps_per_second={rate} was given, but {self._checkpoint.name!r} has "
                 f"{frame_rate:g} frames a second; give no more, or None for all."

@@ -53,9 +53,10 @@ class PretrainedFrames(PretrainedFiles):
 
     Notes
     -----
-    Video and faces need ``pip install sk-mer[video]``: PyAV (BSD), which brings ffmpeg
-    along, and OpenCV below 5 (Apache 2.0), with its cascade of frontal faces. Faces that
-    look away are missed.
+    Video and faces need ``pip install sk-mer[video]``: PyAV (BSD), whose wheels bring
+    ffmpeg along (LGPL, with codecs under licences of their own, such as x264's GPL), and
+    OpenCV below 5 (Apache 2.0), with its cascade of frontal faces (Intel's licence, of the
+    BSD kind). Faces that look away are missed.
 
     Examples
     --------
@@ -108,7 +109,7 @@ class PretrainedFrames(PretrainedFiles):
         self.progress = progress
 
     def _own_settings(self) -> dict[str, Any]:
-        return {"steps_per_second": self.steps_per_second, "faces": self.faces}
+        return {"steps_per_second": self._rate, "faces": bool(self.faces)}
 
     def times(self, X: Iterable[Any]) -> list[NDArray[np.float64]]:
         """When each step was filmed, for :func:`align_to_words`.

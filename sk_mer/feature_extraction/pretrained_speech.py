@@ -88,7 +88,7 @@ class PretrainedSpeech(PretrainedFiles):
         self.progress = progress
 
     def _own_settings(self) -> dict[str, Any]:
-        return {"steps_per_second": self.steps_per_second}
+        return {"steps_per_second": self._rate}
 
     def _load(self, path: Path) -> NDArray[np.float32]:
         return mono_samples(path, self._kind().RATE)

@@ -136,6 +136,7 @@ def test_large_models_have_more_layers_than_four(encoder_folder):
     assert chosen_layers("last4", 12, "x") == [9, 10, 11, 12]
     assert chosen_layers("mean", 3, "x") == [1, 2, 3]
     assert chosen_layers([-1, 0, -13], 12, "x") == [12, 0, 0]
+    assert chosen_layers(np.int64(2), 12, "x") == [2]  # as a search over an array gives it
 
 
 # Long items
