@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import combinations
 from numbers import Integral, Real
 from typing import Any
 
@@ -15,17 +14,35 @@ from sklearn.utils.validation import validate_data
 
 from ._declared import check_counts, expect
 from ._natural_inputs import as_utterances
+from ._presence import (
+    EmptyRowsError,
+    check_aligned,
+    check_no_empty_rows,
+    check_present,
+    nonfinite_counts,
+    refuse_nonfinite,
+    refuse_rows,
+)
 from .labels.space import quoted
 from .labels.suggestions import quoted_with_near
 from .multimodal._matrix import checked_form, is_form
 from .multimodal._provenance import refuse_other_maker
 from .multimodal.array import MultimodalArray
 
-__all__ = ["check_multimodal", "resolve_by_modality", "resolve_hidden_sizes"]
+__all__ = [
+    "EmptyRowsError",
+    "check_aligned",
+    "check_multimodal",
+    "check_no_empty_rows",
+    "check_present",
+    "nonfinite_counts",
+    "refuse_rows",
+    "resolve_by_modality",
+    "resolve_hidden_sizes",
+]
 
 # The name of the one modality of a plain matrix.
 PLAIN = "features"
-_SHOWN_ROWS = 5
 
 
 def check_multimodal(
@@ -80,7 +97,7 @@ def check_multimodal(
         raise ValueError("X has no utterances (0 samples); expected at least one.")
     array = _named_modalities(array, modalities, strict=reset)
     if not allow_nonfinite:
-        _refuse_nonfinite(array)
+        refuse_nonfinite(array)
     return array
 
 
@@ -186,54 +203,6 @@ def check_has_modalities(X: MultimodalArray, modalities: Iterable[str]) -> None:
         )
 
 
-def nonfinite_counts(
-    X: MultimodalArray, modalities: Iterable[str], handle_nonfinite: str
-) -> dict[str, int]:
-    """NaN and infinite values by modality; with ``"error"`` none got this far."""
-    read = handle_nonfinite == "zero"
-    return {name: X.count_nonfinite(name) if read else 0 for name in modalities}
-
-
-def _refuse_nonfinite(X: MultimodalArray) -> None:
-    for name in X.modalities:
-        count, row = X._block(name).nonfinite()
-        if count:
-            raise ValueError(
-                f"Modality {name!r} has {count} values that are NaN or infinite, the "
-                f"first in row {row}; clean them, or set handle_nonfinite='zero', "
-                "here or in a MultimodalScaler before, to read them as 0."
-            )
-
-
-class EmptyRowsError(ValueError):
-    """Utterances that have no step in any modality.
-
-    Parameters
-    ----------
-    message : str
-        For a user who did not ask for anything else.
-    rows : ndarray of bool, shape (n,)
-        Which they are.
-    """
-
-    def __init__(self, message: str, rows: NDArray[np.bool_]) -> None:
-        super().__init__(message)
-        self.rows = rows
-
-
-def check_no_empty_rows(X: MultimodalArray) -> None:
-    """Refuse utterances that have no step in any modality."""
-    steps = np.sum([X.lengths(name) for name in X.modalities], axis=0)
-    try:
-        refuse_rows(
-            np.flatnonzero(steps == 0),
-            f"no steps in any of the modalities {list(X.modalities)}",
-            "leave these utterances out, or set on_empty='prior'",
-        )
-    except ValueError as error:
-        raise EmptyRowsError(str(error), np.asarray(steps == 0)) from None
-
-
 def has_validation(X_val: Any, y_val: Any) -> bool:
     """Whether a validation set was given; refuses one half of it."""
     if (X_val is None) != (y_val is None):
@@ -254,43 +223,6 @@ def take_rows(X: Any, rows: NDArray[np.intp]) -> Any:
     if is_container(X) and not isinstance(X, MultimodalArray):
         X = MultimodalArray(X)
     return _safe_indexing(X, rows)
-
-
-def refuse_rows(rows: NDArray[Any], fault: str, remedy: str) -> None:
-    """Raise one sentence that names the first few faulty rows, if there are any."""
-    if rows.size:
-        shown = ", ".join(map(str, rows[:_SHOWN_ROWS]))
-        more = f" and {rows.size - _SHOWN_ROWS} more" if rows.size > _SHOWN_ROWS else ""
-        raise ValueError(f"Row(s) {shown}{more} have {fault}; {remedy}.")
-
-
-def check_present(
-    X: MultimodalArray, required: Iterable[str], system: str, can_fill: bool
-) -> None:
-    """Refuse utterances that lack a modality which a system needs."""
-    filled = ", set missing='zeros'" if can_fill else ""
-    # No regressor does without.
-    other = "" if system.endswith("Regressor") else ", or use MTEClassifier"
-    for name in required:
-        refuse_rows(
-            np.flatnonzero(X.lengths(name) == 0),
-            f"no steps in modality {name!r}, which {system} needs",
-            f"leave these utterances out{filled}{other}",
-        )
-
-
-def check_aligned(X: MultimodalArray, system: str, *, can_align: bool = False) -> None:
-    """Refuse utterances whose modalities, those that are there, differ in steps."""
-    kind = "Regressor" if system.endswith("Regressor") else "Classifier"
-    other = "set aligner='ctc'" if can_align else f"use LFLSTM{kind}"
-    for first, name in combinations(X.modalities, 2):
-        steps, others = X.lengths(first), X.lengths(name)
-        refuse_rows(
-            np.flatnonzero((steps != others) & (steps > 0) & (others > 0)),
-            f"different numbers of steps in {first!r} and {name!r}, while {system} "
-            "joins them step by step",
-            f"align them to words first, or {other}",
-        )
 
 
 def check_fitted_modalities(X: MultimodalArray, n_features: Mapping[str, int]) -> None:
