@@ -67,7 +67,9 @@ bench-scale: $(VENV)/.test  ## Cost from a thousand utterances to a million; an 
 
 bench-fewshot: $(VENV)/.test  ## Learn new emotions from a few samples; DATA=folder too
 	$(BIN)/python benchmarks/fewshot.py $(if $(DATA),--data $(DATA)) --output $(OUTPUT) $(ARGS)
+	$(BIN)/python benchmarks/forgetting.py --output $(OUTPUT)
 	$(BIN)/python benchmarks/projection.py | tee $(OUTPUT)/bench_projection.txt
+	$(BIN)/python benchmarks/continual_cost.py | tee $(OUTPUT)/bench_continual_cost.txt
 
 bench-missing: $(VENV)/.test  ## Take modalities away, with and without modality dropout; DATA=
 	$(BIN)/python benchmarks/missing.py $(if $(DATA),--data $(DATA)) --output $(OUTPUT) $(ARGS)

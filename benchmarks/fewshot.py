@@ -41,7 +41,7 @@ METHODS = {
     "FT": ("finetune", 256),
     "JT": ("joint", None),
     "GEM": ("gem-gradient", 256),
-    "kept": ("gem", 256),
+    "default": ("gem", 256),
     "replay": ("replay", 256),
 }
 # Learning rate, labels that the few samples have, and whether the best epoch is chosen on
@@ -204,11 +204,15 @@ def few_shot(
     continual, memory_size = METHODS[method]
     model = copy.copy(source)
     model.net_, model.continual_report_ = copy.deepcopy(source.net_), []
-    model.set_params(continual=continual, memory_size=memory_size, lr=rate, **FEW)
+    model.set_params(continual=continual, memory_size=memory_size)
+    if method != "default" or validated:  # which has settings of its own
+        model.set_params(lr=rate, **FEW)
     if validated:
         model.partial_fit(X_few, y_few[columns], X_val=X["valid"], y_val=y["valid"])
     else:
-        model.set_params(max_epochs=60).partial_fit(X_few, y_few[columns])
+        if method != "default":
+            model.set_params(max_epochs=60)
+        model.partial_fit(X_few, y_few[columns])
     found = scores(model, X["test"], y["test"], emotion)
     (report,) = model.continual_report_
     if method == "GEM":
