@@ -76,6 +76,8 @@ class LexicalEmotionScorer(EmotionPredictor, PooledLinearBase):
         Its feature size.
     n_nonfinite_ : dict of str to int
         NaN and infinite values met in ``fit``.
+    provenance_ : dict of str to dict
+        What made the features, where the container says so.
     n_empty_ : int
         Utterances that ``fit`` left out, as they had no word.
     n_features_in_ : int
@@ -209,7 +211,7 @@ class LexicalEmotionScorer(EmotionPredictor, PooledLinearBase):
         X, weights = data.X[0], data.weights
         (name,) = X.modalities
         self.n_features_, self.modalities_ = dict(X.n_features), [name]
-        self.n_empty_ = data.n_empty
+        self.n_empty_, self.provenance_ = data.n_empty, X.provenance
         self.n_nonfinite_ = nonfinite_counts(X, [name], self.handle_nonfinite)
         self.mean_ = mean_word(X, name, weights)
         scale = np.tile([0.0, 1.0], (len(vectors), 1))

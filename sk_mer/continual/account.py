@@ -61,7 +61,7 @@ class Account:
             self._old = remembered or self._old
 
     def logits(self, module: nn.Module) -> list[NDArray[np.float32]]:
-        """What a module answers to the rows that judge it.
+        """What the model answers to the rows that judge it, with this module.
 
         Parameters
         ----------
