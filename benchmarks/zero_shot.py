@@ -94,7 +94,7 @@ def table(found: pd.DataFrame, study: Study) -> pd.DataFrame:
         by_seed = part.groupby(["row", "seed"], sort=False)["auc"].mean()
         shown[f"AUC, {title}"] = written(by_seed)
     seconds = scores.groupby("row", sort=False)["seconds"].mean()
-    shown["CPU seconds"] = seconds.map("{:.0f}".format)
+    shown["CPU seconds"] = seconds.map("{:.1f}".format)
     whole = pd.DataFrame(shown).loc[found["row"].unique()].fillna("")
     whole = whole.drop(index="MTE, calibrated", errors="ignore")  # ranks as before
     whole.loc["chance"] = ["0.500"] * (len(shown) - 1) + [""]
