@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from engine import classifier, draw
 
-N_STEPS, BATCH = 10, 32
+N_STEPS, BATCH = 10, 64
 
 
 def seconds(model, X, y, continual, n_memories: int) -> float:
@@ -51,7 +51,7 @@ def main() -> None:
     told = {"lr": 1e-4, "max_epochs": 1, "batch_size": BATCH}
     own = seconds(model, X, y, {"method": "finetune", **told}, 1)
     print(f"5.5 million weights, batches of {BATCH}; fine-tuning is 1")
-    for method in ("gem", "gem-gradient", "replay"):
+    for method in ("gem", "gem-gradient"):
         for n_memories, rows in ((1, 256), (10, 25)):
             taken = seconds(model, X, y, {"method": method, **told}, n_memories)
             about = f"{n_memories} memories of {rows}" if n_memories > 1 else "one of 256"

@@ -198,10 +198,12 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def main() -> None:
-    arguments = parser(__doc__.splitlines()[0]).parse_args()
+    made = parser(__doc__.splitlines()[0])
+    made.set_defaults(seeds=N_SEEDS)
+    arguments = made.parse_args()
     kept = Memory(arguments.cache, verbose=0)
     make, call, rows = kept.cache(fitted), kept.cache(learned, ignore=["model"]), []
-    for seed in range(max(N_SEEDS, arguments.seeds)):
+    for seed in range(arguments.seeds):
         rows += [{"seed": seed, **row} for row in beside(seed)]
         model = make(seed)
         tasks = [

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from .._warn import warn_user
 from ..targets import Examples
 from .gem import loss_of_net
-from .remembered import Remembered, loss_on
+from .remembered import Remembered, loss_on, some_rows
 
 __all__ = ["ConstrainedStep"]
 
@@ -35,6 +35,8 @@ _RESERVE = 0.25  # of the tolerance
 _ROWS, _ROWS_OF_ONE = 32, 4
 # Steps from one check of the whole memory to the next.
 _CHECK_EVERY = 10
+# Rows of the task that tell which weights are the best.
+_TASK_ROWS = 256
 # How the way back is cut, and what is no way at all.
 _BACK, _NEAR = 0.75, 0.02
 
@@ -87,7 +89,7 @@ class ConstrainedStep(Callback):  # type: ignore[misc]
             of those that were checked and satisfy all constraints. None where validation
             data choose.
         """
-        self.task = task
+        self.task = None if task is None else (some_rows(task[0], _TASK_ROWS), task[1])
         self.before_ = before
         self.multipliers_ = np.ones(len(before))
         self._start = copy.deepcopy(module.state_dict())

@@ -105,21 +105,23 @@ class Remembered:
         )
 
 
-def some_rows(part: Examples) -> Examples:
-    """All rows, or the same 5,120 each time.
+def some_rows(part: Examples, n_rows: int = _SOURCE_ROWS) -> Examples:
+    """All rows, or so many evenly spread over them, the same each time.
 
     Parameters
     ----------
     part : Examples
         Of a task.
+    n_rows : int, default=5120
+        How many at most.
 
     Returns
     -------
-    Examples of at most 5,120 rows
+    Examples of at most `n_rows` rows
     """
-    if len(part) <= _SOURCE_ROWS:
+    if len(part) <= n_rows:
         return part
-    return part.take(np.linspace(0, len(part) - 1, _SOURCE_ROWS).astype(np.intp))
+    return part.take(np.linspace(0, len(part) - 1, n_rows).astype(np.intp))
 
 
 def loss_on(

@@ -15,6 +15,7 @@ from skorch.callbacks import Callback
 import sk_mer
 from sk_mer import LFLSTMClassifier, MultimodalArray
 from sk_mer.continual import constrained
+from sk_mer.continual.remembered import some_rows
 from sk_mer.continual.settings import continual_settings, training_with
 from sk_mer.metrics import label_auc_score
 from sk_mer.targets import Examples, Targets
@@ -315,3 +316,15 @@ def test_what_settings_say():
     told = continual_settings({"tolerance": 0, "batch_size": np.int64(4)})
     assert (told.method, told.tolerance, told.batch_size) == ("gem", 0, 4)
     assert not continual_settings("finetune").remembers
+
+
+def test_rows_that_stand_for_many():
+    X = np.arange(600, dtype=np.float32)[:, None]
+    part = Examples(MultimodalArray(text=X), Targets(("a",), X % 2))
+    found = some_rows(part, 256)
+    chosen = found.X.values("text").ravel()
+    assert len(found) == 256
+    assert (chosen[0], chosen[-1]) == (0, 599)
+    assert set(np.diff(chosen)) == {2, 3}
+    np.testing.assert_array_equal(found.targets.encoded.ravel(), chosen % 2)
+    assert some_rows(part, 600) is part
