@@ -277,7 +277,8 @@ def _memory_of(
 
     Where none is needed, that of earlier calls judges what is forgotten, if it is there.
     """
-    memory = copy.copy(getattr(estimator, "memory_", EpisodicMemory(0)))
+    kept = getattr(estimator, "memory_", None)
+    memory = EpisodicMemory(0) if kept is None else copy.copy(kept)
     memory.widen(names)
     if not settings.remembers:
         return memory
