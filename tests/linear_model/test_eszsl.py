@@ -15,7 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import sk_mer
 from sk_mer import ESZSLClassifier
 from sk_mer.linear_model._base import _dealt
-from sk_mer.linear_model._eszsl_solve import chosen_penalties
+from sk_mer.linear_model._eszsl_solve import Moments, chosen_penalties
 from sk_mer.metrics import label_auc_score, ranking_auc
 
 from ..systems import CLASSES, DATA, LABELS, X, answers, close, with_holes, without
@@ -163,6 +163,21 @@ def test_penalties_are_those_with_the_highest_auc(wide, seed):
     options = np.array([0.1, 3.0, 30.0, 300.0]), np.array([0.01, 0.3, 10.0])
     given = F, y, weights, folds, vectors, options
     assert chosen_penalties(*given) == slow_choice(*given)
+
+
+def test_sums_without_some_rows_give_the_regressions_of_the_others():
+    """Of labels of variance 1, also where one is rare."""
+    rng = np.random.default_rng(0)
+    F, weights = rng.normal(size=(60, 5)), rng.integers(1, 3, 60).astype(float)
+    y = (F[:, :3] > [0, 1, -1]).astype(float)
+    gone = y[:, 1] == 1
+    moments = Moments.of(F, y, weights).without(
+        Moments.of(F[gone], y[gone], weights[gone]), 1
+    )
+    rest, rows = weights[~gone], y[~gone][:, [0, 2]]
+    ridge = Ridge(alpha=3.0).fit(F[~gone], rows, sample_weight=rest)
+    share = np.average(rows, axis=0, weights=rest)
+    close(moments.ridge(3.0), ridge.coef_.T / np.sqrt(share * (1 - share)))
 
 
 def test_what_was_chosen_is_used():
