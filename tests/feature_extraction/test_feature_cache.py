@@ -100,7 +100,7 @@ def test_what_has_nothing_is_kept_too(encoder_folder, tmp_path, counted):
 
 
 def test_a_search_encodes_each_item_once(encoder_folder, tmp_path, counted):
-    """Two workers, three folds, two candidates and the fit on all rows."""
+    """Two workers, two folds, two candidates and the fit on all rows."""
     table = pd.DataFrame({"file": map(str, sounds(tmp_path, 12))})
     y = pd.Series(["loud" if k % 2 else "quiet" for k in range(12)])
     step = Counted(encoder_folder("wav2vec2"), memory=tmp_path / "kept", batch_size=2)
@@ -108,7 +108,7 @@ def test_a_search_encodes_each_item_once(encoder_folder, tmp_path, counted):
         hidden_sizes=4, num_layers=1, max_epochs=1, validation_fraction=None, random_state=0
     )
     pipeline = make_pipeline(ModalityColumns([("audio", step, "file")]), model)
-    search = GridSearchCV(pipeline, {"mteclassifier__lr": [1e-3, 1e-2]}, cv=3, n_jobs=2)
+    search = GridSearchCV(pipeline, {"mteclassifier__lr": [1e-3, 1e-2]}, cv=2, n_jobs=2)
     search.fit(table, y)
     assert counted() == 12
     assert set(search.predict(table)) <= {"loud", "quiet"}
