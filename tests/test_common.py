@@ -26,8 +26,12 @@ from sk_mer.feature_extraction import (
     AcousticSequences,
     ActionUnitSequences,
     ModalityColumns,
+    PretrainedFrames,
+    PretrainedSpeech,
+    PretrainedText,
     WordVectorSequences,
 )
+from sk_mer.feature_extraction._pretrained import PretrainedFiles
 from sk_mer.lexical import LexicalEmotionScorer
 from sk_mer.linear_model import (
     ESZSLClassifier,
@@ -53,6 +57,10 @@ NOT_CHECKED = {
     AcousticSequences: "takes sound files; the checks give matrices",
     ActionUnitSequences: "takes tables of faces as files; the checks give matrices",
     ModalityColumns: "takes a DataFrame of sentences and files; the checks give matrices",
+    PretrainedFiles: "what pretrained encoders of files share; it is not made itself",
+    PretrainedFrames: "takes videos and a checkpoint; the checks give matrices",
+    PretrainedSpeech: "takes sound files and a checkpoint; the checks give matrices",
+    PretrainedText: "takes sentences and a checkpoint; the checks give matrices",
     MultimodalNet: "skorch's net, which the classifiers wrap and users do not fit",
     AcceleratedNet: "the same, for several devices",
     ModuleClassifier: "needs a module of the user; its own tests train several",
