@@ -69,7 +69,7 @@ class VotingPredictor(EmotionPredictor):
                 continue
             names = last_step(fits[0]).labels_
             place = [self.labels_.index(name) for name in names]
-            answers = [one.predict_proba(X) for one in fits]
+            answers = [one.predict_proba(X) for one in dict.fromkeys(fits)]
             if self._score_scale is not None:
                 answers = [as_logits(a, multilabel=True) for a in answers]
             mean = np.mean(answers, axis=0)

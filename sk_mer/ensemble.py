@@ -236,14 +236,14 @@ class SoftVotingClassifier(VotingPredictor, _BaseComposition):  # type: ignore[m
         if "tune" in (_word(self.weights), _word(self.threshold)) and not validated:
             X, y, given, X_val, y_val = self._drawn(X, y, given, rng)
         given |= {"X_val": X_val, "y_val": y_val}
-        jobs = [
-            (seeded, _accepted(seeded, given))
-            for _, estimator in used
-            for seeded in self._seeded(estimator, rng)
-        ]
-        fitted = Parallel(n_jobs=self.n_jobs)(
+        seeded = [one for _, given_one in used for one in self._seeded(given_one, rng)]
+        alone = {id(one): one for one in seeded}
+        jobs = [(one, _accepted(one, given)) for one in alone.values()]
+        done = Parallel(n_jobs=self.n_jobs)(
             delayed(_fit_one)(estimator, X, y, params) for estimator, params in jobs
         )
+        by_one = dict(zip(alone, done, strict=True))
+        fitted = [by_one[id(one)] for one in seeded]
         self._keep([name for name, _ in used], fitted)
         self.labels_, self._score_scale = list(self._seen_names), None
         if self.combine == "score":
@@ -279,13 +279,14 @@ class SoftVotingClassifier(VotingPredictor, _BaseComposition):  # type: ignore[m
     def _seeded(self, estimator: Any, rng: np.random.RandomState) -> list[Any]:
         """Clones of an estimator, each with a seed of its own."""
         clones = [clone(estimator) for _ in range(self.n_seeds)]
+        random = [n for n in sorted(clones[0].get_params()) if _is_seed(n)]
+        if not random:
+            return clones[:1] * self.n_seeds  # fitted once: all would be the same
         if self.n_seeds == 1 and self.random_state is None:
             return clones
         for one in clones:
-            names = sorted(one.get_params())
-            for name in names:
-                if name == "random_state" or name.endswith("__random_state"):
-                    one.set_params(**{name: int(rng.randint(np.iinfo(np.int32).max))})
+            for name in random:
+                one.set_params(**{name: int(rng.randint(np.iinfo(np.int32).max))})
         return clones
 
     def _drawn(
@@ -370,6 +371,10 @@ class SoftVotingClassifier(VotingPredictor, _BaseComposition):  # type: ignore[m
 def _word(value: Any) -> Any:
     """A string as it is, and nothing else."""
     return value if isinstance(value, str) else None
+
+
+def _is_seed(parameter: str) -> bool:
+    return parameter == "random_state" or parameter.endswith("__random_state")
 
 
 def _accepted(estimator: Any, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -212,6 +212,8 @@ def test_seeds():
     with joblib.parallel_config(backend="threading"):
         again = clone(model).set_params(n_jobs=2).fit(X, LABELS)
     close(again.predict_proba(X), model.predict_proba(X))
+    nothing_drawn = model.named_estimators_["b"]
+    assert nothing_drawn[0] is nothing_drawn[1]  # fitted once
     own = vote(system).fit(X, LABELS)
     assert own.estimators_[0].random_state == system.random_state
 
