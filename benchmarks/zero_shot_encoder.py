@@ -66,19 +66,13 @@ class Row(NamedTuple):
 LARGE = {**STATISTICS, **FULL}
 ROWS = {
     "LSTM (the paper)": Row(),
-    "statistics": Row(STATISTICS, 1),
     "statistics, full batch": Row(LARGE, 1),
-    "statistics, weight decay 0.01": Row({**STATISTICS, "weight_decay": 0.01}, 1),
-    "statistics, dropout 0.5": Row({**STATISTICS, "dropout": 0.5}, 1),
-    "statistics, by speaker": Row(STATISTICS, 1, by_groups=True),
-    "statistics, word forms": Row(STATISTICS, 1, forms=True),
-    "statistics, classes": Row(STATISTICS, 1, classes=True),
-    "statistics, by speaker, word forms": Row(STATISTICS, 1, True, True),
-    "statistics, by speaker, classes": Row(STATISTICS, 1, True, False, True),
-    "statistics, word forms, classes": Row(STATISTICS, 1, False, True, True),
-    "all three": Row(STATISTICS, 1, True, True, True),
-    "all three, full batch": Row(LARGE, 1, True, True, True),
-    "all three, LSTM": Row({}, 3, True, True, True),
+    "… by speaker, word forms": Row(LARGE, 1, True, True),
+    "… classes": Row(LARGE, 1, False, False, True),
+    "… classes, word forms": Row(LARGE, 1, False, True, True),
+    "… classes, by speaker": Row(LARGE, 1, True, False, True),
+    "… classes, by speaker, word forms": Row(LARGE, 1, True, True, True),
+    "the same in small batches": Row(STATISTICS, 1, True, True, True),
 }
 
 
@@ -137,45 +131,49 @@ def left_out(
     }
 
 
-def main() -> None:
-    options = parser(__doc__.splitlines()[0])
-    options.add_argument("--rows", nargs="+", default=[LINEAR, *ROWS])
-    arguments = options.parse_args()
-    if not arguments.data:
-        options.error("--data is needed: a folder with ravdess/ and glove/.")
-    folder = Path(arguments.data)
+def fits(folder: Path, rows: list[str], n_seeds: int) -> list[tuple[str, int, Any]]:
+    """Row, seed, and the arguments of :func:`left_out` of each fit."""
     studies = {n: ravdess(folder, n) for n in (1, 3)}
     labels = list(studies[1].y.columns)
     vectors = {forms: vectors_of(folder, labels, forms) for forms in (False, True)}
-    jobs, tasks = [], []
-    kept = Memory(arguments.cache, verbose=0).cache(left_out, ignore=["estimator", "study"])
-    for name in arguments.rows:
-        row = ROWS.get(name, Row({}, 1))
-        fixed = {"label_vectors": vectors[row.forms]}
-        model = (
-            PooledLinearClassifier(C=(1e-3, 1e-2, 1e-1), **fixed)
-            if name == LINEAR
-            else MTEClassifier(**{**DEMO, **row.settings, **fixed})
-        )
+    found = []
+    for name in rows:
+        row = ROWS.get(name, Row(n_segments=1))
+        study, words = studies[row.n_segments], vectors[row.forms]
+        model: Any = PooledLinearClassifier(C=(1e-3, 1e-2, 1e-1))
+        if name != LINEAR:
+            model = MTEClassifier(**{**DEMO, **row.settings})
+        spelled = joblib.hash(np.stack([words[label] for label in labels]))
+        key = f"{settings_of(model)} {spelled} {key_of(study)} {row.by_groups}"
+        model.set_params(label_vectors=words)
         estimator = make_pipeline(MultimodalScaler(by_groups=row.by_groups), model)
-        words = joblib.hash(np.stack([vectors[row.forms][label] for label in labels]))
-        named = clone(model).set_params(label_vectors=None)
-        data = key_of(studies[row.n_segments])
-        key = f"{settings_of(named)} {words} {data} {row.by_groups}"
-        for seed in range(1 if name == LINEAR else arguments.seeds):
-            for fold in range(N_FOLDS):
-                for label in labels:
-                    jobs.append({"row": name, "seed": seed})
-                    tasks.append(
-                        delayed(kept)(
-                            *(estimator, studies[row.n_segments], fold, label, seed),
-                            *(row.classes, key),
-                        )
-                    )
-    done = Parallel(n_jobs=arguments.jobs, return_as="generator")(tasks)
+        found += [
+            (name, seed, (estimator, study, fold, label, seed, row.classes, key))
+            for seed in range(1 if name == LINEAR else n_seeds)
+            for fold in range(N_FOLDS)
+            for label in labels
+        ]
+    return found
+
+
+def main() -> None:
+    options = parser(__doc__.splitlines()[0])
+    rows = [LINEAR, *ROWS]
+    options.add_argument("--rows", nargs="+", choices=rows, default=rows)
+    arguments = options.parse_args()
+    if not arguments.data:
+        options.error("--data is needed: a folder with ravdess/ and glove/.")
+    jobs = fits(Path(arguments.data), arguments.rows, arguments.seeds)
+    kept = Memory(arguments.cache, verbose=0).cache(left_out, ignore=["estimator", "study"])
+    done = Parallel(n_jobs=arguments.jobs, return_as="generator")(
+        delayed(kept)(*how) for _, _, how in jobs
+    )
     done = tqdm(done, total=len(jobs), desc="fits", mininterval=10)
-    found = pd.DataFrame([{**job, **score} for job, score in zip(jobs, done, strict=True)])
-    shown = table(found)
+    scores = [
+        {"row": name, "seed": seed, **score}
+        for (name, seed, _), score in zip(jobs, done, strict=True)
+    ]
+    shown = table(pd.DataFrame(scores))
     print(f"\nRAVDESS, voice and face, {arguments.seeds} seeds\n{shown.to_string()}")
     if arguments.output:
         arguments.output.mkdir(parents=True, exist_ok=True)
