@@ -50,7 +50,7 @@ def forget_labels(estimator: Learner, labels: Sequence[Any]) -> None:
     rows = np.ascontiguousarray(estimator._seen_rows[kept])
     module = copy.deepcopy(estimator.net_.module_)
     module.set_label_rows(torch.from_numpy(rows), learn=not estimator._has_vectors)
-    if hasattr(estimator, "memory_"):
+    if getattr(estimator, "memory_", None):
         memory = copy.copy(estimator.memory_)
         memory.narrow(kept, names)
         estimator.memory_ = memory
