@@ -118,7 +118,7 @@ class ZeroShotDisplay:
     Notes
     -----
     A cloud without a slope is an answer too: nearness of words then says nothing about the
-    score, as on RAVDESS and GoEmotions (results page).
+    score. On GoEmotions there is a slope, on RAVDESS none beyond chance (results page).
 
     Examples
     --------

@@ -154,10 +154,11 @@ class AsksForWords:
 
         Notes
         -----
-        Near words are no promise: on RAVDESS and GoEmotions the cosine hardly tells which
-        emotions do well (results page). The estimate is therefore the mean of the left-out
-        scores, unless a line through them and the cosines does better at scores that it
-        was not fitted on; the interval is what to look at.
+        Near words are a weak promise: over the 27 emotions of GoEmotions the rank
+        correlation of cosine and AUC is 0.57 for MTE, over the eight of RAVDESS it is 0.3,
+        not beyond chance (results page). The estimate is the mean of the left-out scores,
+        unless a line through them and the cosines does better at scores that it was not
+        fitted on; the interval is what to look at.
         """
         check_is_fitted(self)
         if not self._has_vectors:
