@@ -194,7 +194,7 @@ class ZeroShotDisplay:
         ax.axhline(0.5, color="0.6", linewidth=0.8, linestyle="--", zorder=0)
         ax.margins(0.1)
         ax.set(xlabel="cosine with the nearest trained label", ylabel="AUC, left out")
-        legend = ax.legend(edgecolor="0.85", fontsize=8, loc="best")
+        legend = ax.legend(edgecolor="0.85", fontsize=8, loc="lower right")
         ax.spines[["top", "right"]].set_visible(False)
         ax.figure.draw_without_rendering()
         box = ax.transData.inverted().transform(legend.get_window_extent())

@@ -155,7 +155,7 @@ class AsksForWords:
         Notes
         -----
         Near words are a weak promise: over the 27 emotions of GoEmotions the rank
-        correlation of cosine and AUC is 0.57 for MTE, over the eight of RAVDESS it is 0.3,
+        correlation of cosine and AUC is 0.54 for MTE, over the eight of RAVDESS it is 0.3,
         not beyond chance (results page). The estimate is the mean of the left-out scores,
         unless a line through them and the cosines does better at scores that it was not
         fitted on; the interval is what to look at.
