@@ -26,6 +26,7 @@ from tqdm import tqdm
 from zero_shot_rows import (
     LINEAR_SETTINGS,
     NOT_DRAWN,
+    OF_TEXT,
     PAPER,
     PAPER_SETTINGS,
     ROWS,
@@ -48,7 +49,7 @@ def results(
 ) -> pd.DataFrame:
     """What `cell` found for each fit; those in the cache are read."""
     if not is_text(study.X):
-        chosen = [row for row in chosen if row != "lexical score"]
+        chosen = [row for row in chosen if row not in OF_TEXT]
     kept = Memory(cache, verbose=0).cache(cell, ignore=["study"])
     held = [[m, study.X.values(m), study.X.lengths(m)] for m in study.X.modalities]
     told = [held, study.y.to_numpy(), study.folds, study.valid, study.choices]
