@@ -142,7 +142,12 @@ def one(study: Study, emotion: str, seed: int) -> list[dict[str, Any]]:
         )
         chosen = "by validation" if validated else "last epoch"
         key: dict[str, Any] = {"few have": told, "chosen": chosen}
-        key |= {"lr": f"{rate:g}", "shots": f"{fraction:.0%}", "method": method}
+        own = method == "default" and not validated  # settings of its own
+        key |= {
+            "lr": "" if own else f"{rate:g}",
+            "shots": f"{fraction:.0%}",
+            "method": method,
+        }
         rows.append({**about, **key, **found})
     return rows
 
