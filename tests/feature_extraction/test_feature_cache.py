@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from joblib.externals.loky import get_reusable_executor
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
@@ -109,6 +110,7 @@ def test_a_search_encodes_each_item_once(encoder_folder, tmp_path, counted):
     )
     pipeline = make_pipeline(ModalityColumns([("audio", step, "file")]), model)
     search = GridSearchCV(pipeline, {"mteclassifier__lr": [1e-3, 1e-2]}, cv=2, n_jobs=2)
+    get_reusable_executor().shutdown()  # workers of earlier tests do not know where to count
     search.fit(table, y)
     assert counted() == 12
     assert set(search.predict(table)) <= {"loud", "quiet"}
@@ -130,14 +132,13 @@ def encode(folder, model, pause, queue):
     np.save(folder / f"{os.getpid()}.answer.npy", found.values("audio"))
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_two_processes_and_a_kill(encoder_folder, tmp_path, counted):
     """Killed in its third batch, two are kept; two at once then compute the rest, once."""
     paths, model = sounds(tmp_path, 10), encoder_folder("wav2vec2")
     plain = PretrainedSpeech(model).fit_transform(paths).values("audio")
-    fork = get_context("fork")
-    queue = fork.Queue()
-    victim = fork.Process(target=encode, args=(tmp_path, model, 0.2, queue))
+    spawn = get_context("spawn")  # a fork of a process with threads may wait for ever
+    queue = spawn.Queue()
+    victim = spawn.Process(target=encode, args=(tmp_path, model, 0.2, queue))
     victim.start()
     for _ in range(3):
         queue.get(timeout=120)
@@ -146,8 +147,9 @@ def test_two_processes_and_a_kill(encoder_folder, tmp_path, counted):
     assert not list(tmp_path.glob("*.answer.npy"))
     kept, before = len(list((tmp_path / "kept").glob("*/*.npy"))), counted()
     assert 4 <= kept < 10
+    queue = spawn.Queue()  # the victim may have died with the lock of its own
     both = [
-        fork.Process(target=encode, args=(tmp_path, model, 0.02, queue)) for _ in range(2)
+        spawn.Process(target=encode, args=(tmp_path, model, 0.02, queue)) for _ in range(2)
     ]
     for process in both:
         process.start()
