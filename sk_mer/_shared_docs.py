@@ -147,7 +147,7 @@ n_features_in_ : int
     Columns, where `X` was a matrix.
 """
 # Attributes of one kind of estimator only, and what tells that a class is of it.
-_OF_CLASSIFIERS = (
+_OF_CLASSIFIERS: tuple[str, ...] = (
     "labels_",
     "seen_labels_",
     "classes_",
@@ -156,7 +156,16 @@ _OF_CLASSIFIERS = (
     "continual_report_",
     "memory_",
 )
-_OF_REGRESSORS = ("targets_", "target_mean_, target_scale_")
+_OF_REGRESSORS: tuple[str, ...] = ("targets_", "target_mean_, target_scale_")
+_OF_NETWORKS = (
+    "target_mean_, target_scale_",
+    "n_steps_",
+    "history_",
+    "n_iter_",
+    "continual_report_",
+    "memory_",
+    "net_",
+)
 
 
 def fill_shared_docs(cls: type) -> None:
@@ -178,6 +187,7 @@ def fill_shared_docs(cls: type) -> None:
         if name in defaults and name not in own
     ]
     other = _OF_REGRESSORS if hasattr(cls, "set_labels") else _OF_CLASSIFIERS
+    other += () if hasattr(cls, "_make_module") else _OF_NETWORKS
     attributes = [
         entry
         for name, entry in _entries(_ATTRIBUTES).items()

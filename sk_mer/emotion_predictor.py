@@ -408,7 +408,7 @@ class EmotionPredictor(ClassifierMixin, MultimodalPredictor):  # type: ignore[mi
     def _speak_of(
         self,
         names: tuple[Any, ...],
-        rows: NDArray[np.float32],
+        rows: NDArray[Any],
         offsets: NDArray[np.float64] | None = None,
     ) -> None:
         seen = dict(zip(self._seen_names, self._seen_thresholds, strict=True))

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
-from numbers import Real
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
 from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from ._words import (
     greatest_cosines,
@@ -19,21 +16,21 @@ from ._words import (
     refuse_other_vectors,
     warn_of_standardised,
 )
-from .emotion_predictor import EmotionPredictor
 from .labels.space import LabelSpace, resolve_label_space, unseen_vectors
-from .linear_model._base import LinearData, PooledLinearBase
+from .linear_model._base import LinearData
+from .linear_model._labels import LinearLabels
 from .linear_model._solve import Array
-from .model_selection import given_thresholds, thresholds_after_fit, tune_thresholds
+from .model_selection import given_thresholds
 from .multimodal.array import MultimodalArray
-from .targets import Examples, check_targets
-from .validation import check_names, nonfinite_counts
+from .targets import check_targets
+from .validation import nonfinite_counts
 
 __all__ = ["LexicalEmotionScorer"]
 
 Self = TypeVar("Self", bound="LexicalEmotionScorer")
 
 
-class LexicalEmotionScorer(EmotionPredictor, PooledLinearBase):
+class LexicalEmotionScorer(LinearLabels):
     """Emotions by the word of an utterance that lies nearest to each of them.
 
     Nothing about emotions is learned: the score of a label is the greatest cosine of a
@@ -60,28 +57,7 @@ class LexicalEmotionScorer(EmotionPredictor, PooledLinearBase):
     ----------
     mean_ : ndarray of shape (n_features,)
         The mean of all words of the training rows.
-    labels_ : list
-        Labels that the estimator scores now; ``set_labels`` changes them.
-    seen_labels_ : list
-        Labels of ``fit``.
-    classes_ : ndarray of shape (n_labels,)
-        ``labels_`` as an array.
-    multilabel_ : bool
-        Whether `y` had a column a label.
-    thresholds_ : ndarray of shape (n_labels,)
-        In use for each of ``labels_``.
-    modalities_ : list of str
-        The modality that is read.
-    n_features_ : dict of str to int
-        Its feature size.
-    n_nonfinite_ : dict of str to int
-        NaN and infinite values met in ``fit``.
-    provenance_ : dict of str to dict
-        What made the features, where the container says so.
-    n_empty_ : int
-        Utterances that ``fit`` left out, as they had no word.
-    n_features_in_ : int
-        Columns, where `X` was a matrix.
+    {shared_attributes}
 
     See Also
     --------
@@ -106,16 +82,8 @@ class LexicalEmotionScorer(EmotionPredictor, PooledLinearBase):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **PooledLinearBase._parameter_constraints,
+        **LinearLabels._parameter_constraints,
         "modalities": ["array-like", Mapping],
-        "labels": ["array-like", Mapping, None],
-        "label_vectors": "no_validation",
-        "threshold": [
-            Interval(Real, 0, 1, closed="both"),
-            StrOptions({"tune"}),
-            "array-like",
-            Mapping,
-        ],
     }
     # What the base is to check of the statistics that it makes for others.
     statistics = ("mean",)
@@ -141,7 +109,6 @@ class LexicalEmotionScorer(EmotionPredictor, PooledLinearBase):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
         tags.classifier_tags.poor_score = True  # it cannot learn what words do not say
         return tags
 
@@ -172,19 +139,12 @@ class LexicalEmotionScorer(EmotionPredictor, PooledLinearBase):
         """
         check = partial(check_targets, labels=self.labels)
         data = self._read(X, y, sample_weight, None, (None, None), check, held_out=False)
-        targets, tunes = data.targets, isinstance(self.threshold, str)
-        thresholds = given_thresholds(self.threshold, targets.names, targets.multilabel)
-        vectors = self._vectors(data, targets.names)
-        self._learn_scale(data, vectors)
-        self.multilabel_, self._has_vectors = targets.multilabel, True
-        self._seen_shares = Examples(data.X[0], targets, data.weights).shares
-        self._seen_names = targets.names
-        if tunes and targets.multilabel:
-            proba = expit(self._scores(data.X[0], self._seen_rows))
-            weights = data.weights
-            thresholds = tune_thresholds(targets.encoded, proba, sample_weight=weights)
-        self._seen_thresholds = thresholds
-        self._speak_of(self._seen_names, self._seen_rows)
+        targets = data.targets
+        given_thresholds(self.threshold, targets.names, targets.multilabel)
+        self._learn_scale(data, self._vectors(data, targets.names))
+        self._has_vectors = True
+        tunes, rows = self._tunes(targets), self._seen_rows
+        self._keep_labels(data, rows, self._scores(data.X[0], rows) if tunes else None)
         return self
 
     def _vectors(self, data: LinearData, names: tuple[Any, ...]) -> NDArray[Any]:
@@ -235,10 +195,3 @@ class LexicalEmotionScorer(EmotionPredictor, PooledLinearBase):
         vectors = unseen_vectors(self.label_vectors, recipes, len(self.mean_))
         scale = self._seen_rows[:, -2:].mean(axis=0)
         return np.hstack([vectors, np.tile(scale, (len(vectors), 1))])
-
-    def _set_rows(self, rows: NDArray[Any]) -> None:
-        """They are read where they are."""
-
-    def _check_names(self, labels: Sequence[Any]) -> None:
-        check_names("threshold", self.threshold, labels)
-        thresholds_after_fit(self.threshold, labels, {})

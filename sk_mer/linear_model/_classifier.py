@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from numbers import Real
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
-from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from ..emotion_predictor import EmotionPredictor
-from ..labels.nearness import AsksForWords
-from ..labels.space import quoted, resolve_label_space, unseen_vectors
-from ..model_selection import given_thresholds, thresholds_after_fit, tune_thresholds
 from ..multimodal.array import MultimodalArray
-from ..targets import Examples, check_targets
-from ..validation import check_names
-from ._base import STRENGTHS, LinearData, PooledLinearBase
+from ._base import STRENGTHS, LinearData
+from ._labels import LinearZeroShot
 from ._solve import (
     Array,
     cross_entropy,
@@ -35,10 +26,8 @@ from ._solve import (
 
 __all__ = ["PooledLinearClassifier"]
 
-Self = TypeVar("Self", bound="PooledLinearClassifier")
 
-
-class PooledLinearClassifier(AsksForWords, EmotionPredictor, PooledLinearBase):
+class PooledLinearClassifier(LinearZeroShot):
     """Logistic regression on statistics of each modality over its steps.
 
     The baseline that a deep system must beat. Each label of a 2-D `y`, or all classes
@@ -83,26 +72,7 @@ class PooledLinearClassifier(AsksForWords, EmotionPredictor, PooledLinearBase):
         Statistics in use for each modality.
     mean_, scale_ : ndarray
         Of the statistics in the training rows.
-    labels_ : list
-        Labels that the estimator scores now; ``set_labels`` changes them.
-    seen_labels_ : list
-        Labels of ``fit``.
-    classes_ : ndarray of shape (n_labels,), or list of ndarray
-        The classes, or ``[0, 1]`` for each label of a 2-D `y`.
-    multilabel_ : bool
-        Whether `y` had a column a label.
-    thresholds_ : ndarray of shape (n_labels,)
-        In use for each of ``labels_``.
-    modalities_ : list of str
-        Modalities of ``fit``.
-    n_features_ : dict of str to int
-        Their feature sizes.
-    n_nonfinite_ : dict of str to int
-        NaN and infinite values met in ``fit``, by modality.
-    n_empty_ : int
-        Utterances that ``fit`` left out, as they had no step in any modality.
-    n_features_in_ : int
-        Columns, where `X` was a matrix.
+    {shared_attributes}
 
     See Also
     --------
@@ -126,16 +96,8 @@ class PooledLinearClassifier(AsksForWords, EmotionPredictor, PooledLinearBase):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **PooledLinearBase._parameter_constraints,
+        **LinearZeroShot._parameter_constraints,
         "C": STRENGTHS,
-        "labels": ["array-like", Mapping, None],
-        "label_vectors": "no_validation",
-        "threshold": [
-            Interval(Real, 0, 1, closed="both"),
-            StrOptions({"tune"}),
-            "array-like",
-            Mapping,
-        ],
     }
 
     def __init__(
@@ -161,84 +123,25 @@ class PooledLinearClassifier(AsksForWords, EmotionPredictor, PooledLinearBase):
         self.handle_nonfinite = handle_nonfinite
         self.on_empty = on_empty
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
-        return tags
-
-    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def fit(
-        self: Self,
-        X: Any,
-        y: Any,
-        *,
-        sample_weight: ArrayLike | None = None,
-        groups: ArrayLike | None = None,
-        X_val: Any = None,
-        y_val: Any = None,
-    ) -> Self:
-        """Learn from utterances and their emotions.
-
-        Parameters
-        ----------
-        X : MultimodalArray, mapping of str to array-like, or array-like
-            Utterances, as for the other systems.
-        y : DataFrame or array-like of shape (n, n_labels) or (n,)
-            Columns of 0, 1 and NaN, where it is not known whether the label holds and
-            the row is left out for this label; or one class a row.
-        sample_weight : array-like of shape (n,), optional
-            Weights of the utterances. 0 leaves an utterance out.
-        groups : array-like of shape (n,), optional
-            Speaker, video or session, which folds keep whole. By default those of the
-            container, if it has any.
-        X_val, y_val : like `X` and `y`, optional
-            Rows to choose `C` and thresholds on, instead of folds.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If data or parameters do not fit; nothing has been learned then.
-        TypeError
-            If X is sparse, complex or of an unknown form.
-        """
-        check = partial(check_targets, labels=self.labels)
-        only, val = only_strength("C", self.C), (X_val, y_val)
-        tunes = isinstance(self.threshold, str)
+    def _needs_held_out(self) -> bool:
+        only = only_strength("C", self.C)
         words = self.label_vectors is not None or isinstance(self.labels, Mapping)
-        held_out = only is None or tunes or words
-        data = self._read(X, y, sample_weight, groups, val, check, held_out=held_out)
-        targets, names = data.targets, data.targets.names
-        self._seen_thresholds = given_thresholds(self.threshold, names, targets.multilabel)
-        vectors = resolve_label_space(names, self.labels, self.label_vectors).vectors
-        Z, y = self._learn_features(data), targets.encoded
-        fit = partial(logistic_rows, n_labels=len(names))
-        tunes = tunes and targets.multilabel
-        if only is None or tunes:
+        return only is None or isinstance(self.threshold, str) or words
+
+    def _learn_rows(
+        self, data: LinearData, Z: Array, vectors: NDArray[Any] | None
+    ) -> tuple[Array, Array | None]:
+        y, train = data.targets.encoded, data.train
+        fit = partial(logistic_rows, n_labels=len(data.targets.names))
+        only, held = only_strength("C", self.C), None
+        if only is None or self._tunes(data.targets):
             only, held = self._choose(self.C, data, Z, y, fit, cross_entropy)
         self.C_ = only
-        self._calibration = np.zeros(2)
-        self.multilabel_, self._has_vectors = targets.multilabel, vectors is not None
-        if tunes:
-            proba = expit(np.nan_to_num(held))
-            truth = np.where(np.isnan(held).all(axis=1, keepdims=True), np.nan, y)
-            self._seen_thresholds = tune_thresholds(
-                truth, proba, sample_weight=data.weights
-            )
-        train = data.train
-        rows = fit(Z[train], y[train], data.weights[train], self.C_)
-        self._projection = np.zeros((0, Z.shape[1]))
+        rows = fit(Z[train], y[train], data.weights[train], only)
+        self._projection, self._calibration = np.zeros((0, Z.shape[1])), np.zeros(2)
         if vectors is not None:
             self._learn_vectors(data, Z, unit(vectors))
-        learned = Examples(data.X[0], targets.take(train), data.weights[train])
-        self._seen_shares = learned.shares
-        zeros = np.zeros((len(rows), len(self._projection)))
-        self._seen_names, self._seen_rows = names, np.hstack([rows, zeros])
-        self._speak_of(names, self._seen_rows)
-        return self
+        return np.hstack([rows, np.zeros((len(rows), len(self._projection)))]), held
 
     def _learn_vectors(self, data: LinearData, Z: Array, vectors: Array) -> None:
         """The way from utterances to vectors, and from cosines to logits."""
@@ -261,24 +164,12 @@ class PooledLinearClassifier(AsksForWords, EmotionPredictor, PooledLinearBase):
         return np.asarray(logits)
 
     def _unseen_rows(self, recipes: Mapping[Any, Any]) -> NDArray[Any]:
-        if not self._has_vectors:
-            raise ValueError(
-                f"No vectors for {quoted(recipes)}, because label_vectors is None; give "
-                "word vectors before fit to ask for other labels."
-            )
         size, n = self._projection.shape
-        vectors = unseen_vectors(self.label_vectors, recipes, size)
+        vectors = self._unseen_vectors(recipes, size)
         slope, intercept = self._calibration
         rows = np.zeros((len(vectors), n))
         rows[:, -1] = intercept
         return np.hstack([rows, slope * unit(vectors)])
-
-    def _set_rows(self, rows: NDArray[Any]) -> None:
-        """They are read where they are."""
-
-    def _check_names(self, labels: Sequence[Any]) -> None:
-        check_names("threshold", self.threshold, labels)
-        thresholds_after_fit(self.threshold, labels, {})
 
     @property
     def coef_(self) -> Array:

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
-from numbers import Real
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
-from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from ..emotion_predictor import EmotionPredictor
-from ..labels.nearness import AsksForWords
-from ..labels.space import quoted, resolve_label_space, unseen_vectors
-from ..model_selection import given_thresholds, thresholds_after_fit, tune_thresholds
 from ..multimodal.array import MultimodalArray
-from ..targets import Examples, check_targets
-from ..validation import check_names
-from ._base import STRENGTHS, LinearData, PooledLinearBase
+from ._base import STRENGTHS, LinearData
 from ._eszsl_solve import (
     calibration,
     chosen_penalties,
@@ -29,14 +18,13 @@ from ._eszsl_solve import (
     regressions,
     unit_variance,
 )
+from ._labels import LinearZeroShot
 from ._solve import Array, only_strength
 
 __all__ = ["ESZSLClassifier"]
 
-Self = TypeVar("Self", bound="ESZSLClassifier")
 
-
-class ESZSLClassifier(AsksForWords, EmotionPredictor, PooledLinearBase):
+class ESZSLClassifier(LinearZeroShot):
     """Zero-shot without training in steps: a linear map from utterances to label vectors.
 
     ESZSL, the "embarrassingly simple" model of Romera-Paredes and Torr: utterances x are
@@ -87,26 +75,7 @@ class ESZSLClassifier(AsksForWords, EmotionPredictor, PooledLinearBase):
         Statistics in use for each modality.
     mean_, scale_ : ndarray
         Of the statistics in the training rows.
-    labels_ : list
-        Labels that the estimator scores now; ``set_labels`` changes them.
-    seen_labels_ : list
-        Labels of ``fit``.
-    classes_ : ndarray of shape (n_labels,), or list of ndarray
-        The classes, or ``[0, 1]`` for each label of a 2-D `y`.
-    multilabel_ : bool
-        Whether `y` had a column a label.
-    thresholds_ : ndarray of shape (n_labels,)
-        In use for each of ``labels_``.
-    modalities_ : list of str
-        Modalities of ``fit``.
-    n_features_ : dict of str to int
-        Their feature sizes.
-    n_nonfinite_ : dict of str to int
-        NaN and infinite values met in ``fit``, by modality.
-    n_empty_ : int
-        Utterances that ``fit`` left out, as they had no step in any modality.
-    n_features_in_ : int
-        Columns, where `X` was a matrix.
+    {shared_attributes}
 
     See Also
     --------
@@ -139,17 +108,9 @@ class ESZSLClassifier(AsksForWords, EmotionPredictor, PooledLinearBase):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **PooledLinearBase._parameter_constraints,
+        **LinearZeroShot._parameter_constraints,
         "alpha": STRENGTHS,
         "label_alpha": STRENGTHS,
-        "labels": ["array-like", Mapping, None],
-        "label_vectors": "no_validation",
-        "threshold": [
-            Interval(Real, 0, 1, closed="both"),
-            StrOptions({"tune"}),
-            "array-like",
-            Mapping,
-        ],
     }
 
     def __init__(
@@ -177,89 +138,38 @@ class ESZSLClassifier(AsksForWords, EmotionPredictor, PooledLinearBase):
         self.handle_nonfinite = handle_nonfinite
         self.on_empty = on_empty
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
-        return tags
+    def _needs_held_out(self) -> bool:
+        self._only()
+        return True
 
-    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def fit(
-        self: Self,
-        X: Any,
-        y: Any,
-        *,
-        sample_weight: ArrayLike | None = None,
-        groups: ArrayLike | None = None,
-        X_val: Any = None,
-        y_val: Any = None,
-    ) -> Self:
-        """Learn from utterances and their emotions.
+    def _only(self) -> list[float | None]:
+        """The penalties, where one is given."""
+        return [only_strength(n, getattr(self, n)) for n in ("alpha", "label_alpha")]
 
-        Parameters
-        ----------
-        X : MultimodalArray, mapping of str to array-like, or array-like
-            Utterances, as for the other systems.
-        y : DataFrame or array-like of shape (n, n_labels) or (n,)
-            Columns of 0, 1 and NaN, where it is not known whether the label holds and
-            the row is left out for this label; or one class a row.
-        sample_weight : array-like of shape (n,), optional
-            Weights of the utterances. 0 leaves an utterance out.
-        groups : array-like of shape (n,), optional
-            Speaker, video or session, which folds keep whole. By default those of the
-            container, if it has any.
-        X_val, y_val : like `X` and `y`, optional
-            Rows to choose penalties, scale and thresholds on, instead of folds.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If data or parameters do not fit; nothing has been learned then.
-        TypeError
-            If X is sparse, complex or of an unknown form.
-        """
-        check, val = partial(check_targets, labels=self.labels), (X_val, y_val)
-        only = [only_strength(n, getattr(self, n)) for n in ("alpha", "label_alpha")]
-        data = self._read(X, y, sample_weight, groups, val, check, held_out=True)
-        targets, names = data.targets, data.targets.names
-        self._seen_thresholds = given_thresholds(self.threshold, names, targets.multilabel)
-        space = resolve_label_space(names, self.labels, self.label_vectors)
-        self.multilabel_, self._has_vectors = targets.multilabel, space.vectors is not None
-        alone = np.eye(len(names))
-        vectors: Array = alone if space.vectors is None else space.vectors.astype(float)
-        Z, train = self._learn_features(data), data.train
+    def _learn_rows(
+        self, data: LinearData, Z: Array, vectors: NDArray[Any] | None
+    ) -> tuple[Array, Array | None]:
+        targets, train = data.targets, data.train
+        table = np.eye(len(targets.names)) if vectors is None else vectors.astype(float)
         y = np.where(targets.known, targets.indicators, np.nan)
-        self.alpha_, self.label_alpha_ = self._chosen(only, data, Z, y, vectors)
-        self._label_map = label_weights(vectors, self.label_alpha_)
-        weights = vectors @ self._label_map.T
+        self.alpha_, self.label_alpha_ = self._chosen(data, Z, y, table)
+        self._label_map = label_weights(table, self.label_alpha_)
+        weights = table @ self._label_map.T
         held = np.full(y.shape, np.nan)
         for rows, places in data.folds:
             part = regressions(Z[rows], y[rows], data.weights[rows], self.alpha_)
             held[places] = Z[places] @ part[0].T @ unit_variance(weights, part[1]).T
         middles, self._calibration = calibration(held, y, data.weights)
-        if isinstance(self.threshold, str) and targets.multilabel:
-            truth = np.where(np.isnan(held), np.nan, y)
-            proba = expit(self._calibration[0] * np.nan_to_num(held - middles))
-            self._seen_thresholds = tune_thresholds(
-                truth, proba, sample_weight=data.weights
-            )
         fitted = regressions(Z[train], y[train], data.weights[train], self.alpha_)
         self._regressions, self._covariance = fitted
-        learned = Examples(data.X[0], targets.take(train), data.weights[train])
-        self._seen_shares, self._seen_names = learned.shares, names
-        scaled: Any = self._scaled_rows(weights, middles)
-        self._seen_rows = scaled
-        self._speak_of(names, scaled)
-        return self
+        slope = self._calibration[0]
+        return self._scaled_rows(weights, middles), slope * (held - middles)
 
     def _chosen(
-        self, only: list[float | None], data: LinearData, Z: Array, y: Array, vectors: Array
+        self, data: LinearData, Z: Array, y: Array, vectors: Array
     ) -> tuple[float, float]:
         """The penalties that were given, or those chosen on held-out rows."""
-        given = zip(only, (self.alpha, self.label_alpha), strict=True)
+        given = zip(self._only(), (self.alpha, self.label_alpha), strict=True)
         alphas, others = (
             np.asarray(many if one is None else [one], dtype=float) for one, many in given
         )
@@ -282,22 +192,10 @@ class ESZSLClassifier(AsksForWords, EmotionPredictor, PooledLinearBase):
         return np.column_stack([scores @ row[:-1] + row[-1] for row in self._rows])
 
     def _unseen_rows(self, recipes: Mapping[Any, Any]) -> NDArray[Any]:
-        if not self._has_vectors:
-            raise ValueError(
-                f"No vectors for {quoted(recipes)}, because label_vectors is None; give "
-                "word vectors before fit to ask for other labels."
-            )
         size = self._label_map.shape[1]
-        vectors = unseen_vectors(self.label_vectors, recipes, size).astype(float)
+        vectors = self._unseen_vectors(recipes, size).astype(float)
         middles = np.full(len(vectors), self._calibration[1])
         return self._scaled_rows(vectors @ self._label_map.T, middles)
-
-    def _set_rows(self, rows: NDArray[Any]) -> None:
-        """They are read where they are."""
-
-    def _check_names(self, labels: Sequence[Any]) -> None:
-        check_names("threshold", self.threshold, labels)
-        thresholds_after_fit(self.threshold, labels, {})
 
     @property
     def label_weights_(self) -> Array:

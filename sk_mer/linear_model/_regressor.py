@@ -53,18 +53,7 @@ class PooledLinearRegressor(RegressorMixin, PooledLinearBase):  # type: ignore[m
         Statistics in use for each modality.
     mean_, scale_ : ndarray
         Of the statistics in the training rows.
-    targets_ : list
-        Names of the columns of `y`.
-    modalities_ : list of str
-        Modalities of ``fit``.
-    n_features_ : dict of str to int
-        Their feature sizes.
-    n_nonfinite_ : dict of str to int
-        NaN and infinite values met in ``fit``, by modality.
-    n_empty_ : int
-        Utterances that ``fit`` left out, as they had no step in any modality.
-    n_features_in_ : int
-        Columns, where `X` was a matrix.
+    {shared_attributes}
 
     See Also
     --------

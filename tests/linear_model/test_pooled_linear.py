@@ -223,6 +223,7 @@ def test_a_label_that_a_fold_lacks():
     y.iloc[17, 0] = 1
     model = PooledLinearClassifier(threshold="tune").fit(X, y)
     assert np.isfinite(answers(model)).all()
+    assert model.thresholds_[0] == 0.5  # as no positive was judged
     rare = np.where(np.arange(96) == 17, "rare", CLASSES)
     assert "rare" in PooledLinearClassifier().fit(X, rare).classes_
 
