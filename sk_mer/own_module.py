@@ -66,9 +66,8 @@ class ModuleClassifier(BaseMultimodalClassifier):
     The module is made as ``module(n_features, n_labels, **module_params)``, `n_features` a
     dict of feature sizes by modality. Its ``forward(sequences, lengths)`` is given two
     dicts by modality, ``(n, n_steps, n_features)``, zero beyond each length, and ``(n,)``;
-    it returns logits ``(n, n_labels)``. In training it may return ``(logits, extras)`` for
-    a `criterion` in `net_params`. Everything else is as for the published systems: masks,
-    validation, thresholds, scores, searches, ``partial_fit`` on labels that it knows.
+    it returns logits ``(n, n_labels)``. Everything else is as for the published systems:
+    masks, validation, thresholds, scores, searches, ``partial_fit`` on labels that it knows.
 
     Parameters
     ----------

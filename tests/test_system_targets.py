@@ -13,6 +13,7 @@ import torch
 from sklearn.base import clone, is_regressor
 
 from sk_mer.engine.losses import bare_logits
+from sk_mer.engine.training import given_criterion
 from sk_mer.targets import Targets
 
 from .systems import (
@@ -84,6 +85,21 @@ def test_unknown_cells_have_no_gradient(name):
     logits = bare_logits(outputs)
     (found,) = torch.autograd.grad(criterion(outputs, y), logits)
     assert torch.equal(found != 0, ~y.isnan())
+
+
+@EVERY
+def test_a_loss_of_ones_own_is_that_of_the_labels(name):
+    """It takes the place of that of the system, whose further terms stay."""
+    model, kind = copy.copy(fitted(name)), torch.nn.BCEWithLogitsLoss
+    if is_regressor(model):
+        model, kind = model.set_params(loss="squared_error"), torch.nn.MSELoss
+    inputs, y = batch_of(model, np.arange(12))
+    module = copy.deepcopy(model.net_.module_).train()
+    outputs = module(inputs["sequences"], inputs["lengths"])
+    found = given_criterion({"criterion": kind}, criterion_of(model))
+    torch.testing.assert_close(found(outputs, y), criterion_of(model)(outputs, y))
+    summed = given_criterion({"criterion__reduction": "sum"}, criterion_of(model))
+    assert summed(outputs, y) > found(outputs, y) + 1
 
 
 def criterion_of(model):

@@ -300,14 +300,6 @@ def test_bfloat16(name):
         assert weight.dtype == torch.float32
 
 
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 @EVERY
 def test_two_threads(name, two_threads, monkeypatch):
     """A batch in micro-batches side by side gives the step of the whole batch."""

@@ -2,7 +2,9 @@
 
 Each is a weighted mean: ``forward(outputs, y, sample_weight=None)`` is the mean and
 ``total_weight`` what it divides by, so that the means of micro-batches can be added up
-to that of their batch.
+to that of their batch. A sum of means that divide by different numbers gives these as a
+tuple, and the terms of the sum by ``means``, which takes what ``forward`` takes. A loss
+around that of the labels has it as ``labels``, where a user's own takes its place.
 """
 
 from __future__ import annotations
@@ -325,7 +327,7 @@ def refuse_unfit_loss(
     Parameters
     ----------
     loss : Module
-        The loss; only a :class:`GivenLoss` is a user's.
+        The loss, or one around it; only a :class:`GivenLoss` is a user's.
     targets : Targets
         Of the rows that it is for.
     weights : ndarray of shape (n,) or None
@@ -337,6 +339,7 @@ def refuse_unfit_loss(
         If single labels are unknown, rows have weights that it does not take, or it has
         weights for another number of labels.
     """
+    loss = getattr(loss, "labels", loss)
     if not isinstance(loss, GivenLoss):
         return
     kind = type(loss.inner).__name__

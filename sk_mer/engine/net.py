@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
@@ -52,7 +53,8 @@ class MultimodalNet(AnsweringNet, NeuralNet):
     side by side on torch's threads. Gradients are added up before the one step of the
     optimizer, so that it is the step of the whole batch. This asks that rows do not
     meet inside the module, which says so by ``rows_are_independent``, and that the loss
-    is a mean whose ``total_weight`` is known; otherwise the batch stays whole.
+    is a mean, or a sum of means, whose ``total_weight`` is known; otherwise the batch
+    stays whole.
 
     A batch may carry ``"sample_weight"`` and ``"auxiliary"`` targets beside its sequences
     and lengths, which go to the loss. In training a module may answer
@@ -87,7 +89,8 @@ class MultimodalNet(AnsweringNet, NeuralNet):
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, **kwargs: Any) -> Tensor:
         """The loss of a batch, with the weights of its rows where it has any.
 
-        Auxiliary targets go to it by their names.
+        Auxiliary targets go to it by their names. With ``apart=True`` it is the terms
+        of a loss that is a sum of means.
         """
         y_true = to_tensor(y_true, device=self.device)
         beside = X if isinstance(X, Mapping) else {}
@@ -95,7 +98,10 @@ class MultimodalNet(AnsweringNet, NeuralNet):
         if SAMPLE_WEIGHT in beside:
             given[SAMPLE_WEIGHT] = beside[SAMPLE_WEIGHT]
         given = to_tensor(given, device=self.device)
-        return self.criterion_(y_pred, y_true, **given)  # type: ignore[no-any-return]
+        loss = self.criterion_
+        if kwargs.get("apart"):
+            loss = getattr(loss, "means", loss)
+        return loss(y_pred, y_true, **given)  # type: ignore[no-any-return]
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute the gradients of a batch, in micro-batches where that is the same."""
@@ -180,7 +186,8 @@ class MultimodalNet(AnsweringNet, NeuralNet):
         for (inputs, y), share, seed in work:
             with own_random_stream(seed):
                 y_pred = self.infer(inputs)
-            loss = self.get_loss(y_pred, y, X=inputs, training=True) * share
+            means = self.get_loss(y_pred, y, X=inputs, training=True, apart=True)
+            loss = (means * means.new_tensor(share)).sum()
             grads = _apart(torch.autograd.grad(loss, weights, allow_unused=True))
             total = [_sum(a, b) for a, b in zip(total, grads, strict=True)]
             answers.append((bare_logits(y_pred).detach(), loss.detach()))
@@ -212,15 +219,19 @@ def _add_gradient(weight: Tensor, grads: Sequence[Tensor | None]) -> None:
         weight.grad = _sum(weight.grad, grad)
 
 
-def _shares(criterion: nn.Module, micro_batches: Sequence[Any]) -> list[float] | None:
-    """What the mean loss of each counts in that of the batch; None: unknown."""
+def _shares(criterion: nn.Module, micro_batches: Sequence[Any]) -> Any:
+    """What the mean loss of each, or each of its terms, counts in that of the batch.
+
+    None where that is not known.
+    """
     total_weight = getattr(criterion, "total_weight", None)
     if total_weight is None:
         return None
     counts = [total_weight(y, inputs.get(SAMPLE_WEIGHT)) for inputs, y in micro_batches]
-    if None in counts or not sum(counts):
+    if None in counts or not np.any(counts):
         return None
-    return [count / sum(counts) for count in counts]
+    total = np.sum(counts, axis=0)
+    return (np.array(counts) / np.where(total > 0, total, 1)).tolist()
 
 
 class GradientClipping(Callback):  # type: ignore[misc]

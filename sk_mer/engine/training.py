@@ -408,7 +408,12 @@ def given_criterion(net_params: Mapping[str, Any] | None, default: nn.Module) ->
     """The loss that `net_params` ask for, made as skorch makes it, or the default.
 
     Arguments without a loss are for torch's own form of the default, with its weights.
+    A default that is around the loss of the labels keeps all else that it has.
     """
+    labels = getattr(default, "labels", None)
+    if isinstance(labels, nn.Module):
+        default.labels = given_criterion(net_params, labels)
+        return default
     given, prefix = net_params or {}, "criterion__"
     arguments = {
         name.removeprefix(prefix): value

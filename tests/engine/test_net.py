@@ -33,14 +33,6 @@ def y(emotions):
     return emotions.y[emotions.seen]
 
 
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 def step(module, criterion, batch, *, divided, estimator=None):
     module.rows_are_independent = divided
     estimator = MTEClassifier() if estimator is None else estimator

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from sk_mer import MCTNClassifier
-from sk_mer.engine.losses import ClassLoss, MultiLabelLoss
+from sk_mer.engine.build import make_net
+from sk_mer.engine.losses import ClassLoss, GivenLoss, MultiLabelLoss
 from sk_mer.metrics import weighted_accuracy_score
 from sk_mer.models.layers.decoder import AttentionDecoder
 from sk_mer.models.layers.pooling import AttentionPooling
@@ -322,31 +323,38 @@ def test_the_loss_is_a_weighted_sum_of_weighted_means():
     assert float(nothing((logits, errors), y, torch.zeros(3))) == 0
 
 
-@pytest.mark.parametrize("weights", [None, [2.0, 1.0, 0.5, 0.5, 3.0, 1.0]])
-def test_the_loss_of_a_batch_is_that_of_its_micro_batches(weights):
-    torch.manual_seed(0)
-    loss = TranslationLoss(MultiLabelLoss(torch.tensor([2.0, 3.0])), {"cycle": 0.3})
-    logits, errors, y = torch.randn(6, 2), torch.rand(6), torch.randint(2, (6, 2)).float()
-    weights = None if weights is None else torch.tensor(weights)
-    parts = [slice(0, 4), slice(4, 6)]
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("weights", [None, np.tile([2, 1, 0.5, 0.5, 3, 0], 16)])
+@pytest.mark.parametrize("kind", ["labels", "some labels", "classes"])
+def test_micro_batches_give_the_gradient_of_the_batch(kind, weights):
+    """Labels and errors of rows are means that divide by different numbers."""
+    y = torch.randint(2, (96, 2), generator=torch.Generator().manual_seed(0)).float()
+    y[:40, 0] = float("nan") if kind == "some labels" else 0.0
+    labels = MultiLabelLoss(torch.tensor([2.0, 3.0]))
+    if kind == "classes":
+        y, labels = y[:, 1].long(), ClassLoss(torch.tensor([1.0, 3.0]))
+    sequences, lengths = batch(lengths={n: 32 * steps for n, steps in LENGTHS.items()})
+    inputs = {"sequences": sequences, "lengths": lengths}
+    if weights is not None:
+        inputs["sample_weight"] = torch.tensor(weights, dtype=torch.float32)
+    loss = TranslationLoss(labels, {"translation": 0.3, "cycle": 2.0})
 
-    def part(rows):
-        given = None if weights is None else weights[rows]
-        value = loss((logits[rows], {"cycle": errors[rows]}), y[rows], given)
-        return value, loss.total_weight(y[rows], given)
+    def gradient(divided):
+        net_module = module()
+        net_module.rows_are_independent = divided
+        net = make_net(MCTNClassifier(), net_module, criterion=loss).initialize()
+        net.optimizer_.zero_grad()
+        assert divided == (len(net._micro_batches((inputs, y))) > 1)
+        step = net.train_step_single((inputs, y))
+        grads = [w.grad.flatten() for w in net.module_.parameters()]
+        return torch.cat([step["loss"].detach()[None], *grads])
 
-    values, totals = zip(*map(part, parts))
-    mean = sum(v * n for v, n in zip(values, totals)) / sum(totals)
-    torch.testing.assert_close(mean, part(slice(None))[0])
+    torch.testing.assert_close(gradient(True), gradient(False), rtol=1e-4, atol=1e-6)
 
 
-def test_means_of_different_rows_are_not_cut_into_micro_batches():
-    unknown = torch.tensor([[1.0, float("nan")], [0.0, 1.0]])
-    assert TranslationLoss(MultiLabelLoss(), {}).total_weight(unknown) is None
-    classes = torch.tensor([0, 1, 1])
-    assert TranslationLoss(ClassLoss(), {}).total_weight(classes) == 3
-    by_class = ClassLoss(torch.tensor([1.0, 3.0]))
-    assert TranslationLoss(by_class, {}).total_weight(classes) is None
+def test_a_loss_of_labels_whose_weight_is_unknown():
+    loss = TranslationLoss(GivenLoss(torch.nn.MultiLabelSoftMarginLoss()), {})
+    assert loss.total_weight(torch.zeros(3, 2)) is None
 
 
 QUICK = {"hidden_size": 8, "lr": 0.01, "max_epochs": 3, "random_state": 0}

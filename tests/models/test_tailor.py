@@ -362,7 +362,7 @@ def test_the_loss_is_the_weighted_sum():
         loss(outputs, y, weights), expected + 0.01 * means[0] + 2 * means[1]
     )
     torch.testing.assert_close(loss(logits, y), labels(logits, y))
-    assert loss.total_weight(y) == 12
+    assert loss.total_weight(y) == (12, 4)
 
 
 @pytest.mark.parametrize("rate", ["dropout", "attention_dropout", "refinement_dropout"])

@@ -217,6 +217,8 @@ class SharedSpaceLoss(nn.Module):
         self.margin = margin
         self.overlap = overlap
 
+    # No total_weight: rows of a batch are compared with each other.
+
     def forward(
         self,
         outputs: Tensor | tuple[Tensor, Mapping[str, Branch]],
@@ -262,10 +264,6 @@ class SharedSpaceLoss(nn.Module):
         for _, embedded, present in others:
             weights = rows * main[2], rows * present
             yield crossmodal_loss(main[1], embedded, pairs, weights, *how)
-
-    def total_weight(self, y: Tensor, sample_weight: Tensor | None = None) -> float | None:
-        """None: rows of a batch are compared, and the means divide by other numbers."""
-        return None
 
 
 def _masked(y: Tensor, present: Tensor) -> Tensor:

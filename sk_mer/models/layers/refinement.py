@@ -207,27 +207,10 @@ class RefinementLoss(TranslationLoss):
         super().__init__(labels, weights)
         self.common_weight = common_weight
 
-    def forward(
-        self, outputs: Any, y: Tensor, sample_weight: Tensor | None = None
-    ) -> Tensor:
-        """The weighted sum; of bare logits, as in evaluation, the loss of the labels.
-
-        Parameters
-        ----------
-        outputs : Tensor or tuple
-            Logits, those of common parts, and the error of each row by its kind.
-        y : Tensor
-            Of the labels.
-        sample_weight : Tensor of shape (n,), optional
-            Weights of the rows.
-
-        Returns
-        -------
-        Tensor of shape ()
-        """
+    def means(self, outputs: Any, y: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+        """The loss of the labels, from logits and from those of common parts; of rows."""
+        means = super().means(outputs, y, sample_weight)
         if isinstance(outputs, Tensor):
-            return super().forward(outputs, y, sample_weight)
-        logits, common, errors = outputs
-        loss = super().forward((logits, errors), y, sample_weight)
-        told: Tensor = self.labels(common, y, sample_weight)
-        return loss + self.common_weight * told
+            return means
+        common: Tensor = self.labels(outputs[1], y, sample_weight)
+        return means + torch.stack([self.common_weight * common, common.new_zeros(())])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -249,20 +248,20 @@ class TranslationLoss(nn.Module):
         -------
         Tensor of shape ()
         """
-        loss: Tensor = self.labels(bare_logits(outputs), y, sample_weight)
-        if isinstance(outputs, Tensor):
-            return loss
-        for kind, rows in outputs[1].items():
-            loss = loss + self.weights[kind] * weighted_mean(rows, sample_weight)
-        return loss
+        return self.means(outputs, y, sample_weight).sum()
 
-    def total_weight(self, y: Tensor, sample_weight: Tensor | None = None) -> float | None:
-        """What all the means divide by; None where the two kinds divide by others.
+    def means(self, outputs: Any, y: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+        """The terms of ``forward``: the loss of the labels, and that of errors of rows."""
+        labels: Tensor = self.labels(bare_logits(outputs), y, sample_weight)
+        rows = labels.new_zeros(())
+        for kind, errors in {} if isinstance(outputs, Tensor) else outputs[-1].items():
+            rows = rows + self.weights[kind] * weighted_mean(errors, sample_weight)
+        return torch.stack([labels, rows])
 
-        A mean of labels that are all known, without weights of classes, counts rows as
-        the means of errors do, and a batch may be computed in micro-batches.
-        """
+    def total_weight(
+        self, y: Tensor, sample_weight: Tensor | None = None
+    ) -> tuple[float, float] | None:
+        """What the means of both terms divide by; None: unknown."""
         total = self.labels.total_weight(y, sample_weight)
         rows = float(len(y) if sample_weight is None else sample_weight.sum())
-        cells = y.shape[1] if y.ndim > 1 else 1
-        return total if math.isclose(total, rows * cells, rel_tol=1e-5) else None
+        return None if total is None else (total, rows)
