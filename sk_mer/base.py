@@ -212,6 +212,8 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
         groups = data.groups if groups is None else np.asarray(groups)
         if groups is not None and groups.shape != (len(data),):
             raise ValueError(f"groups has shape {groups.shape}; expected ({len(data)},).")
+        if given["groups"] is not None:
+            self._check_use_of_groups()
         data = data.with_groups(groups)
         weights = checked_weights(sample_weight, data)
         targets = check(y, len(data))  # of all rows, also where they do not count
@@ -230,6 +232,15 @@ class BaseMultimodalEstimator(CallbackSupportMixin, FittedNet):
             return examples, groups
         rows = np.flatnonzero(told)
         return examples.take(rows), None if groups is None else groups[rows]
+
+    def _check_use_of_groups(self) -> None:
+        """Say where groups that were given do nothing."""
+        if not self.validation_fraction and not self._batches_of_groups:
+            warn_user(
+                "groups has no effect with validation_fraction="
+                f"{self.validation_fraction}, as no validation rows are drawn; leave it "
+                "out, or set validation_fraction."
+            )
 
     def _split(
         self,

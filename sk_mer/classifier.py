@@ -146,8 +146,8 @@ class BaseMultimodalClassifier(IncrementalMixin, EmotionPredictor, BaseMultimoda
             Weights of the utterances in the loss, the balanced weights and the
             validation score. 0 leaves an utterance out.
         groups : array-like of shape (n,), optional
-            Speaker, video or session: validation rows are then drawn by group. By
-            default those of the container, if it has any.
+            Speaker, video or session: where validation rows are drawn, they are then
+            drawn by group. By default those of the container, if it has any.
         X_val, y_val : like `X` and `y`, optional
             A validation set of your own, instead of a drawn one, with the same
             modalities.

@@ -67,7 +67,8 @@ class ModuleClassifier(BaseMultimodalClassifier):
     dict of feature sizes by modality. Its ``forward(sequences, lengths)`` is given two
     dicts by modality, ``(n, n_steps, n_features)``, zero beyond each length, and ``(n,)``;
     it returns logits ``(n, n_labels)``. Everything else is as for the published systems:
-    masks, validation, thresholds, scores, searches, ``partial_fit`` on labels that it knows.
+    masks, validation, thresholds, scores, searches, ``partial_fit`` on labels that it
+    knows.
 
     Parameters
     ----------

@@ -91,8 +91,8 @@ class BaseMultimodalRegressor(RegressorMixin, BaseMultimodalEstimator):  # type:
         sample_weight : array-like of shape (n,), optional
             Weights of the utterances in the loss. 0 leaves an utterance out.
         groups : array-like of shape (n,), optional
-            Speaker, video or session: validation rows are then drawn by group. By
-            default those of the container, if it has any.
+            Speaker, video or session: where validation rows are drawn, they are then
+            drawn by group. By default those of the container, if it has any.
         X_val, y_val : like `X` and `y`, optional
             A validation set of your own, instead of a drawn one, with the same
             modalities.

@@ -238,6 +238,10 @@ SETTINGS = {
     "a device that is not here": Row(lambda: fit(device="cuda:99"), "torch finds .* CUDA devices here; use device='cpu'"),
     "a heads too many": Row(lambda: make("MulTClassifier", hidden_size=5).fit(X, LABELS), "hidden_size=5 cannot be divided among num_heads=2; make it a multiple of 2"),
     "dropout by a wrong name": Row(lambda: mte(modality_dropout={"audoi": 0.1}), r"modality_dropout names 'audoi' \(near: audio\)"),
+    "pooling of no states": Row(lambda: mte(encoder="statistics", pooling="mean"), "^pooling='mean' was given, but only an LSTM has states to read",
+        code="set pooling=(.+), or", then=lambda made: mte(encoder="statistics", pooling=made)),
+    "one way through statistics": Row(lambda: mte(encoder="statistics", bidirectional=False), "^bidirectional=False was given, but only an LSTM",
+        code="or encoder=(.+)\\.", then=lambda made: mte(encoder=made, bidirectional=False)),
     "a preset that is none": Row(lambda: MTEClassifier.from_preset("moseii"), "preset='moseii' was given; MTEClassifier has 'mosei', 'iemocap'"),
     **{
         f"{name}={value}": Row(partial(fit, **{name: value}), f"'{name}' parameter of LFLSTMClassifier must be")

@@ -22,8 +22,9 @@ MOVED = Y.iloc[ORDER]
 SETTINGS = {"max_epochs": 1, "validation_fraction": None, "random_state": 0}
 
 
-def fresh():
-    return AttentionFusionClassifier(hidden_size=4, memory_size=8, **SETTINGS)
+def fresh(**changes):
+    settings = {**SETTINGS, **changes}
+    return AttentionFusionClassifier(hidden_size=4, memory_size=8, **settings)
 
 
 @lru_cache
@@ -39,7 +40,9 @@ CALLS = {
     "fit": lambda X, y: fresh().fit(X, y),
     "regressor": lambda X, y: regressor(y),
     "weights": lambda X, y: fresh().fit(X, Y.to_numpy(), sample_weight=y["sad"] + 1),
-    "groups": lambda X, y: fresh().fit({"text": X}, Y, groups=y["sad"]),
+    "groups": lambda X, y: fresh(validation_fraction=0.25).fit(
+        {"text": X}, Y, groups=y["sad"].cumsum()
+    ),
     "two modalities": lambda X, y: fresh().fit({"text": X, "sound": y}, Y.to_numpy()),
     "X_val": lambda X, y: fresh().fit(X, Y, X_val=X, y_val=y),
     "partial_fit": lambda X, y: fresh().fit(X, Y).partial_fit(X, y),

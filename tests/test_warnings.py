@@ -20,7 +20,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 import sk_mer
-from sk_mer import LFLSTMClassifier, LFLSTMRegressor, MTEClassifier, MultimodalArray
+from sk_mer import (
+    LFLSTMClassifier,
+    LFLSTMRegressor,
+    MTEClassifier,
+    MTLClassifier,
+    MultimodalArray,
+)
 from sk_mer.batching import BatchIterator
 from sk_mer.continual import gem
 from sk_mer.datasets import add_emotion_labels, load_cmu_mosei, load_multimodal
@@ -188,6 +194,17 @@ def test_zeros_for_what_is_missing(tiny, system, ask):
     X["text"][0] = None
     with told("are read as zeros: 'text' in 1 of 40"):
         model.fit(X, y)  # the user's line
+
+
+def test_groups_that_nothing_is_drawn_by(tiny):
+    y, given = tiny.y[tiny.seen], {"max_epochs": 1, "validation_fraction": None}
+    model = LFLSTMClassifier(hidden_sizes=4, **given)
+    with told("groups has no effect with validation_fraction=None"):
+        model.fit(tiny.X, y, groups=np.arange(40) // 4)  # the user's line
+    model.fit(tiny.X.with_groups(np.arange(40) // 4), y)  # they may be there for more
+    MTLClassifier(hidden_size=4, context_size=4, **given).fit(
+        tiny.X, y, groups=np.arange(40) // 4
+    )
 
 
 def test_groups_of_the_same_utterances(tiny):

@@ -119,8 +119,8 @@ class PooledLinearRegressor(RegressorMixin, PooledLinearBase):  # type: ignore[m
         sample_weight : array-like of shape (n,), optional
             Weights of the utterances. 0 leaves an utterance out.
         groups : array-like of shape (n,), optional
-            Speaker, video or session, which folds keep whole. By default those of the
-            container, if it has any.
+            Speaker, video or session, which folds keep whole, where there are folds. By
+            default those of the container, if it has any.
         X_val, y_val : like `X` and `y`, optional
             Rows to choose `alpha` on, instead of folds.
 

@@ -33,6 +33,8 @@ from .layers.recurrent import LSTM_CONSTRAINTS, lstm_settings
 from .layers.word_space import WORD_SPACE, MTEModule
 
 __all__ = ["MTEClassifier", "MTEModule"]
+# Settings of an LSTM, as they must be where there is none.
+_OF_LSTM = {"pooling": "last", "bidirectional": True}
 
 
 class MTEClassifier(AsksForWords, WordScoresMixin):
@@ -70,11 +72,12 @@ class MTEClassifier(AsksForWords, WordScoresMixin):
         standard deviation over the steps, which know no order.
     pooling : {"last", "mean", "attention"}, default="last"
         Which state of an LSTM stands for the utterance: the last, the mean, or a mean
-        with learned weights. Statistics need none.
+        with learned weights. Only with ``encoder="lstm"``.
     num_layers : int, default=2
         Layers of each encoder.
     bidirectional : bool, default=True
-        Whether each LSTM reads both ways; the directions are summed.
+        Whether each LSTM reads both ways; the directions are summed. Only with
+        ``encoder="lstm"``.
     dropout : float, default=0.15
         Dropout between layers, and of the statistics.
     fusion_at_predict : {"learned", "uniform"}, default="learned"
@@ -228,6 +231,16 @@ class MTEClassifier(AsksForWords, WordScoresMixin):
         self.random_state = random_state
         self.verbose = verbose
         self.net_params = net_params
+
+    def _check_settings(self) -> None:
+        super()._check_settings()
+        for name, usual in _OF_LSTM.items():
+            given = getattr(self, name)
+            if self.encoder == "statistics" and given != usual:
+                raise ValueError(
+                    f"{name}={given!r} was given, but only an LSTM has states to read; "
+                    f"set {name}={usual!r}, or encoder='lstm'."
+                )
 
     def _make_module(self, spec: ModuleSpec) -> nn.Module:
         self._check_words(spec)
