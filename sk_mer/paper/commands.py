@@ -31,7 +31,7 @@ from .reading import (
     with_words,
 )
 from .runs import Runner
-from .systems import LINEAR, Settings, chosen, with_vectors
+from .systems import BASELINES, LINEAR, Settings, chosen, shown, with_vectors
 
 __all__ = ["main"]
 
@@ -141,24 +141,32 @@ def _made(options: argparse.Namespace) -> tables.Table:
     corpus = _fitting(corpus, options)
     if options.what == "figure3" and options.targets:
         corpus = with_words(corpus, _names(options.targets))
-    runner = Runner(corpus, _settings(options))
-    store = Store(options.output / "cells", hash_of(corpus))
-
-    def run(cells: Sequence[Cell]) -> list[dict[str, Any]]:
-        n_jobs = options.jobs if options.backend != "dask" else -1
-        return computed(cells, runner, runner.describe, store, n_jobs)
-
     n_seeds = options.seeds or (1 if options.small else _N_SEEDS)
     if options.what in tables.TABLES:
-        return _table(options, corpus, run, n_seeds)
+        return _table(options, corpus, n_seeds)
     names = chosen(options.systems, ("mte",))
-    if options.what == "word_forms":
-        return _word_forms(options, corpus, names, n_seeds, store)
-    return _figure(options, corpus, names, run, n_seeds)
+    if options.what in figures.FIGURES:
+        return _curves(options, corpus, names, n_seeds)
+    used = with_vectors(names)
+    made = _spaces if options.what == "figure3" else _word_forms
+    table = made(options, corpus, used, n_seeds)
+    others = [shown(name) for name in names if name not in (*used, *BASELINES)]
+    if others:
+        table.notes.append(
+            f"Not in it, as they do not read the vectors of labels: {', '.join(others)}."
+        )
+    return table
 
 
-def _settings(options: argparse.Namespace) -> Settings:
-    return Settings(options.settings == "published", options.small, not options.raw)
+def _computed(
+    options: argparse.Namespace, corpus: Corpus, cells: Sequence[Cell]
+) -> list[dict[str, Any]]:
+    """The results of cells, kept in the folder of the output."""
+    store = Store(options.output / "cells", hash_of(corpus))
+    settings = Settings(options.settings == "published", options.small, not options.raw)
+    runner = Runner(corpus, settings)
+    n_jobs = options.jobs if options.backend != "dask" else -1
+    return computed(cells, runner, runner.describe, store, n_jobs)
 
 
 def _corpus(options: argparse.Namespace) -> Corpus:
@@ -190,70 +198,63 @@ def _fitting(corpus: Corpus, options: argparse.Namespace) -> Corpus:
     return judged_labels(limited(corpus, n_rows))
 
 
-def _table(
-    options: argparse.Namespace, corpus: Corpus, run: Any, n_seeds: int
-) -> tables.Table:
+def _table(options: argparse.Namespace, corpus: Corpus, n_seeds: int) -> tables.Table:
     spec = tables.TABLES[options.what]
-    names = chosen(options.systems, spec.usual)
+    names = chosen(options.systems, spec.usual, spec.beside)
     targets: list[str] = []
     if spec.task in ("unseen", "appended"):
         given = _names(options.targets)
         targets = tables.targets_of(options.what, corpus, given, options.small)
     cells = tables.cells_of(options.what, corpus, names, n_seeds, targets)
-    results = run(cells)
+    results = _computed(options, corpus, cells)
     return tables.put_together(options.what, corpus, names, targets, cells, results)
 
 
-def _figure(
-    options: argparse.Namespace, corpus: Corpus, names: list[str], run: Any, n_seeds: int
+def _curves(
+    options: argparse.Namespace, corpus: Corpus, names: list[str], n_seeds: int
 ) -> tables.Table:
+    seeds = {name: 1 if name in BASELINES else n_seeds for name in names}
+    cells = [Cell("curve", name, seed) for name in names for seed in range(seeds[name])]
+    results = _computed(options, corpus, cells)
+    table = figures.curve_table(options.what, corpus, cells, results)
+    figures.draw_curves(options.what, table, _drawn(options))
+    return table
+
+
+def _spaces(
+    options: argparse.Namespace, corpus: Corpus, names: list[str], n_seeds: int
+) -> tables.Table:
+    cells = [Cell("space", name, seed) for name in names for seed in range(n_seeds)]
+    results = _computed(options, corpus, cells)
+    table = figures.space_table(corpus, cells, results)
+    figures.draw_spaces(results, _drawn(options))
+    return table
+
+
+def _drawn(options: argparse.Namespace) -> Path:
     options.output.mkdir(parents=True, exist_ok=True)
-    path = options.output / f"{options.what}_drawn.svg"
-    task = "space" if options.what == "figure3" else "curve"
-    used = names if task == "curve" else with_vectors(names)
-    seeds = {name: 1 if name == LINEAR else n_seeds for name in used}
-    cells = [Cell(task, name, seed) for name in used for seed in range(seeds[name])]
-    results = run(cells)
-    if task == "curve":
-        table = figures.curve_table(options.what, corpus, cells, results)
-        figures.draw_curves(options.what, table, path)
-        return table
-    figures.draw_spaces(results[0], path)
-    return figures.space_table(corpus, cells, results)
+    return Path(options.output / f"{options.what}_drawn.svg")
 
 
 def _word_forms(
-    options: argparse.Namespace,
-    corpus: Corpus,
-    names: list[str],
-    n_seeds: int,
-    store: Store,
+    options: argparse.Namespace, corpus: Corpus, names: list[str], n_seeds: int
 ) -> tables.Table:
-    """Each form alone, then the best ones together."""
+    """Each form alone, then the best ones together; the linear model reads no words."""
     forms = words.forms_of(corpus, options.small)
     known = {word for some in forms.values() for word in some}
     for word in corpus.words.values():
         known |= {word} if isinstance(word, str) else set(word)
-    vectors = look_up(corpus.source, sorted(known))
-    corpus = replace(corpus, source=vectors)
-    store = Store(store.folder, hash_of(corpus))
-    runner = Runner(corpus, _settings(options))
-
-    def run(cells: Sequence[Cell]) -> list[dict[str, Any]]:
-        return computed(cells, runner, runner.describe, store, options.jobs)
-
-    used = with_vectors(names)
-    cells = words.word_cells(corpus, used, n_seeds, forms)
-    results = run(cells)
+    corpus = replace(corpus, source=look_up(corpus.source, sorted(known)))
+    cells = words.word_cells(corpus, names, n_seeds, forms)
+    results = _computed(options, corpus, cells)
     best = [
         Cell(
             "words", name, seed, words=words.best_forms(corpus, name, forms, cells, results)
         )
-        for name in used
+        for name in names
         for seed in range(n_seeds)
     ]
-    further = [cell for cell in best if cell not in cells]
-    further += [Cell("words", LINEAR, 0)] if LINEAR in names else []
-    results += run(further)
-    names = [*used, *(name for name in names if name == LINEAR)]
-    return words.word_table(corpus, names, forms, [*cells, *further], results)
+    further = [cell for cell in best if cell not in cells] + [Cell("words", LINEAR, 0)]
+    results += _computed(options, corpus, further)
+    both = [*cells, *further]
+    return words.word_table(corpus, [*names, LINEAR], forms, both, results)

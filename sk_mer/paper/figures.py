@@ -16,7 +16,7 @@ from .cells import Cell
 from .reading import Corpus
 from .runs import THRESHOLDS
 from .systems import shown
-from .tables import TRIVIAL, Table
+from .tables import TRIVIAL, Table, left_out
 
 __all__ = ["FIGURES", "curve_table", "draw_curves", "draw_spaces", "space_table"]
 
@@ -72,7 +72,7 @@ def curve_table(
     )
     number = name.removeprefix("figure")
     title = f"Figure {number}: scores against the threshold; {corpus.name}"
-    return Table(title, table, values, [note])
+    return Table(title, table, values, [note, *left_out(cells, results)])
 
 
 def _curves(cells: Sequence[Cell], results: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -122,8 +122,15 @@ def space_table(
     Returns
     -------
     Table
+
+    Raises
+    ------
+    ValueError
+        If no system could read the data.
     """
-    rows = []
+    rows, refused = [], left_out(cells, results)
+    if all("refused" in result for result in results):
+        raise ValueError("\n".join(refused))
     for cell, result in zip(cells, results, strict=True):
         for modality, vectors in result.get("spaces", {}).items():
             unit = np.asarray(vectors) / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -140,11 +147,13 @@ def space_table(
     wide.index = pd.Index([f"{system}, {pair}" for system, pair in wide.index])
     note = "The space of text is that of the word vectors, which are not trained."
     title = f"Figure 3: labels in the space of each modality; {corpus.name}"
-    return Table(title, wide.rename_axis("cosine"), values, [note])
+    notes = [note, *refused]
+    return Table(title, wide.rename_axis("cosine"), values, notes)
 
 
-def draw_spaces(result: dict[str, Any], path: Path) -> None:
-    """A panel for each modality, where distances are kept as well as can be."""
+def draw_spaces(results: Sequence[dict[str, Any]], path: Path) -> None:
+    """The first fit: a panel for each modality, with distances kept as well as can be."""
+    result = next(result for result in results if "spaces" in result)
     display = LabelSpaceDisplay(
         result["spaces"], result["labels"], seen=result["seen"], method="mds"
     )

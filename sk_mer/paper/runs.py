@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from sklearn.utils.validation import has_fit_parameter
 from threadpoolctl import threadpool_limits
 
 from ..metrics import (
@@ -26,7 +26,7 @@ from ..protocols import AppendedLabels, FewShotSplit, LeaveOneLabelOut, Official
 from ..protocols._official import ProtocolFold, Rows
 from .cells import Cell
 from .reading import Corpus
-from .systems import LINEAR, Settings, build, settings_of
+from .systems import BASELINES, Settings, build, settings_of
 
 __all__ = ["FEW", "SHARE", "THRESHOLDS", "Runner", "label_scores"]
 
@@ -38,7 +38,7 @@ FEW = {
     "1 % continual (CL)": ("gem", 256),
     "1 % joint (JT)": ("joint", None),
 }
-_LINEAR_FEW = "1 % and all other rows"
+_FITTED_AGAIN = "1 % and all other rows"
 _FEW_SETTINGS = {"batch_size": 8, "lr": 1e-4, "clip_norm": 10.0, "patience": 8}
 THRESHOLDS = np.linspace(0, 1, 51)
 
@@ -92,16 +92,12 @@ class Runner:
 
     def _estimator(self, cell: Cell, **more: Any) -> Any:
         words: dict[str, Any] = {"labels": dict(cell.words)} if cell.words else {}
-        if words and cell.system == LINEAR:
+        if words and cell.system in BASELINES:
             raise ValueError("Word forms are searched for systems with networks.")
         if words:
             words["label_vectors"] = self.corpus.source
         more |= {"seed": cell.seed, "modalities": cell.modalities}
         return build(cell.system, self.corpus, self.settings, **words, **more)
-
-    def _scaled(self, train: Rows, modalities: Sequence[str]) -> MultimodalArray:
-        X = self.corpus.X.select(*modalities)
-        return MultimodalScaler().fit(X[train]).transform(X) if self.settings.scale else X
 
     def _fitted(
         self, cell: Cell, fold: ProtocolFold, **more: Any
@@ -109,14 +105,11 @@ class Runner:
         """A model of the labels of a fold, and all utterances as it reads them."""
         y = self.corpus.y[fold.seen]
         model = self._estimator(cell, **more)
-        X = self._scaled(fold.train, model.modalities)
-        model.fit(
-            X[fold.train],
-            y.iloc[fold.train],
-            X_val=X[fold.valid],
-            y_val=y.iloc[fold.valid],
-        )
-        return model, X
+        X = self.corpus.X.select(*model.modalities)
+        # Words are compared with labels as they are.
+        if self.settings.scale and not hasattr(model, "_reads_words"):
+            X = MultimodalScaler().fit(X[fold.train]).transform(X)
+        return _fit(model, X, y, fold.train, fold.valid), X
 
     def _whole(self) -> ProtocolFold:
         (fold,) = OfficialSplit(self.corpus.split).folds(self.corpus.X, self.corpus.y)
@@ -150,10 +143,10 @@ class Runner:
         )
         ((few, _),) = split.split(X, y)
         whole = official.rows("valid")
-        if cell.system == LINEAR:
-            again = self._linear_few(cell, fold, few, X)
+        if not hasattr(model, "partial_fit"):
+            again = self._fitted_again(cell, fold, few, X)
             scores = self._scores(again, X, fold.test)
-            found[_LINEAR_FEW] = _with_others(scores, cell.target)
+            found[_FITTED_AGAIN] = _with_others(scores, cell.target)
             return {"scores": found, "weights": n_weights(model)}
         for name, (method, memory) in FEW.items():
             learner = copy.copy(model)
@@ -172,16 +165,14 @@ class Runner:
             found[name] = _with_others(scores, cell.target)
         return {"scores": found, "weights": n_weights(model)}
 
-    def _linear_few(
+    def _fitted_again(
         self, cell: Cell, fold: ProtocolFold, few: Rows, X: MultimodalArray
     ) -> Any:
-        """The linear model fitted anew; of all rows but the few the label is unknown."""
+        """A model fitted anew; of all rows but the few the label is unknown."""
         y = self.corpus.y.astype(float)
         y.loc[np.setdiff1d(fold.train, few), cell.target] = np.nan
         used, valid = np.union1d(fold.train, few), self._whole().valid
-        return self._estimator(cell).fit(
-            X[used], y.iloc[used], X_val=X[valid], y_val=y.iloc[valid]
-        )
+        return _fit(self._estimator(cell), X, y, used, valid)
 
     def _appended(self, cell: Cell) -> dict[str, Any]:
         """Trained on known labels, asked for each unseen one; by some modalities too."""
@@ -231,6 +222,13 @@ class Runner:
         }
 
 
+def _fit(model: Any, X: MultimodalArray, y: pd.DataFrame, train: Rows, valid: Rows) -> Any:
+    """Fitted on training rows, with validation rows to choose by where it chooses."""
+    held_out = {"X_val": X[valid], "y_val": y.iloc[valid]}
+    held_out = held_out if has_fit_parameter(model, "X_val") else {}
+    return model.fit(X[train], y.iloc[train], **held_out)
+
+
 def _with_others(scores: Scores, target: str) -> Scores:
     """The scores of a label, and the means of all others."""
     others = [values for name, values in scores.items() if name != target]
@@ -257,4 +255,6 @@ def n_weights(model: Any) -> int:
     if hasattr(model, "net_"):
         weights = model.net_.module_.parameters()
         return sum(w.numel() for w in weights if w.requires_grad)
+    if not hasattr(model, "coef_"):
+        return 0
     return int(model.coef_.size + model.intercept_.size)

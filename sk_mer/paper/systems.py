@@ -11,11 +11,13 @@ from typing import Any
 from sklearn import config_context
 
 from .. import models
-from ..linear_model import PooledLinearClassifier
+from ..lexical import LexicalEmotionScorer
+from ..linear_model import ESZSLClassifier, PooledLinearClassifier
 from ..models._facts import FACTS
 from .reading import Corpus
 
 __all__ = [
+    "BASELINES",
     "LINEAR",
     "Settings",
     "build",
@@ -27,6 +29,12 @@ __all__ = [
 ]
 
 LINEAR = "linear"
+# Those without a network, as tables write them. Nothing in them is drawn.
+BASELINES: dict[str, tuple[str, Any]] = {
+    "eszsl": ("ESZSL", ESZSLClassifier),
+    "lexical": ("lexical score", LexicalEmotionScorer),
+    LINEAR: ("pooled linear", PooledLinearClassifier),
+}
 _SMALL = {"max_epochs": 2}
 
 
@@ -59,8 +67,10 @@ def _registry() -> dict[str, str]:
     return found
 
 
-def chosen(given: str, usual: Sequence[str] | None = None) -> list[str]:
-    """Short names of the systems that were asked for, the linear model last.
+def chosen(
+    given: str, usual: Sequence[str] | None = None, beside: Sequence[str] = (LINEAR,)
+) -> list[str]:
+    """Short names of the systems that were asked for, those without a network last.
 
     Parameters
     ----------
@@ -69,6 +79,8 @@ def chosen(given: str, usual: Sequence[str] | None = None) -> list[str]:
         alone; ``""`` for the usual ones.
     usual : sequence of str, optional
         Of this table; all by default.
+    beside : sequence of str, default=("linear",)
+        Of those without a network, the ones that are in this table whatever is asked for.
 
     Returns
     -------
@@ -79,35 +91,37 @@ def chosen(given: str, usual: Sequence[str] | None = None) -> list[str]:
     ValueError
         If there is no such system.
     """
-    known = list(_registry())
+    networks = list(_registry())
+    known = [*networks, *BASELINES]
     if given == "none":
         return []
     if not given:
-        names = list(usual) if usual else known
+        names = list(usual) if usual else networks
     elif given == "all":
-        names = known
+        names = networks
     else:
         names = [name.strip().lower().replace("-", "_") for name in given.split(",")]
     for name in names:
-        if name not in (*known, LINEAR):
+        if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             hint = f" (near: {near[0]})" if near else ""
             raise ValueError(
                 f"There is no system {name!r}{hint}; --systems takes 'all', 'none' or some "
                 f"of {', '.join(known)}, with commas between them."
             )
-    return [*dict.fromkeys(name for name in names if name != LINEAR), LINEAR]
+    last = [name for name in BASELINES if name in (*names, *beside)]
+    return [*dict.fromkeys(name for name in names if name not in BASELINES), *last]
 
 
 def shown(name: str) -> str:
     """A system as tables write it."""
-    if name == LINEAR:
-        return "pooled linear"
+    if name in BASELINES:
+        return BASELINES[name][0]
     return FACTS[_registry()[name].removesuffix("Classifier")].name
 
 
 def _kind(name: str) -> Any:
-    return PooledLinearClassifier if name == LINEAR else getattr(models, _registry()[name])
+    return BASELINES[name][1] if name in BASELINES else getattr(models, _registry()[name])
 
 
 def scores_unseen(name: str) -> bool:
@@ -128,7 +142,8 @@ def with_vectors(names: Sequence[str]) -> list[str]:
     found = [
         name
         for name in names
-        if name != LINEAR and "label_vectors" in inspect.signature(_kind(name)).parameters
+        if name not in BASELINES
+        and "label_vectors" in inspect.signature(_kind(name)).parameters
     ]
     if not found:
         raise ValueError(
@@ -169,9 +184,9 @@ def build(
     estimator
     """
     kind, used = _kind(name), list(modalities or corpus.X.modalities)
-    if name == LINEAR:
-        return kind(modalities=used, label_vectors=corpus.vectors)
     known = inspect.signature(kind).parameters
+    if own := known["modalities"].default:  # the lexical score reads words alone
+        used = [modality for modality in own if modality in used] or list(own)
     params: dict[str, Any] = {"pos_weight": "balanced", "threshold": 0.5}
     params |= _published(kind, corpus) if settings.published else {}
     params |= _SMALL if settings.small else {}
@@ -185,9 +200,10 @@ def build(
 
 def _published(kind: Any, corpus: Corpus) -> dict[str, Any]:
     """The preset that is named after the corpus, else the first, else none."""
-    named = [p for p in kind._presets if corpus.published and p in corpus.published]
-    first = [*named, *kind._presets][:1]
-    return dict(kind._presets[first[0]]) if first else {}
+    presets = getattr(kind, "_presets", {})
+    named = [p for p in presets if corpus.published and p in corpus.published]
+    first = [*named, *presets][:1]
+    return dict(presets[first[0]]) if first else {}
 
 
 def settings_of(estimator: Any) -> str:

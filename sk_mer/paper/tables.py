@@ -15,7 +15,7 @@ from ..protocols import AppendedLabels
 from .cells import Cell
 from .published import caveats, differing, published_rows
 from .reading import Corpus, refuse_absent
-from .systems import LINEAR, scores_unseen, shown
+from .systems import BASELINES, LINEAR, scores_unseen, shown
 
 __all__ = [
     "COSTS",
@@ -24,6 +24,7 @@ __all__ = [
     "Table",
     "TableSpec",
     "cells_of",
+    "left_out",
     "put_together",
     "targets_of",
 ]
@@ -56,6 +57,8 @@ class TableSpec:
         Name of the published rows by corpus.
     usual : tuple of str, optional
         Systems where none are named; all by default.
+    beside : tuple of str, default=("linear",)
+        Those without a network, which are in the table whatever is named.
     """
 
     title: str
@@ -63,6 +66,7 @@ class TableSpec:
     metrics: tuple[str, ...]
     published: dict[str, str]
     usual: tuple[str, ...] | None = None
+    beside: tuple[str, ...] = (LINEAR,)
 
 
 _WACC = ("weighted_accuracy", "auc")
@@ -82,6 +86,7 @@ TABLES = {
         _WACC,
         {"mosei": "mosei-unseen"},
         ("mte", "ef_lstm", "lf_lstm"),
+        tuple(BASELINES),
     ),
     "table5": TableSpec(
         "Table 5: unseen emotions whose rows are added to the test rows",
@@ -89,6 +94,7 @@ TABLES = {
         ("accuracy", "positive_f1"),
         {"iemocap": "iemocap-unseen"},
         ("mte", "ef_lstm", "lf_lstm"),
+        tuple(BASELINES),
     ),
     "table6": TableSpec(
         "Table 6: trained on some of the modalities",
@@ -132,8 +138,8 @@ def cells_of(
     for system in systems:
         if spec.task in ("unseen", "appended") and not scores_unseen(system):
             continue
-        # Nothing in the linear model is drawn; which few samples it is shown is.
-        drawn = system != LINEAR or spec.task == "unseen"
+        # Nothing in these models is drawn; which few samples they are shown is.
+        drawn = system not in BASELINES or spec.task == "unseen"
         for seed in range(n_seeds if drawn else 1):
             if spec.task == "unseen":
                 found += [Cell("unseen", system, seed, target) for target in targets]
@@ -162,7 +168,7 @@ def put_together(
 ) -> Table:
     """The table of finished cells, beside the published rows and trivial answers."""
     spec = TABLES[name]
-    values, refused = _values(cells, results)
+    values = _values(cells, results)
     emotions = _emotions(name, corpus, targets)
     shown_rows = _our_rows(spec, values, cells, results, emotions)
     paper = published_rows(
@@ -175,29 +181,48 @@ def put_together(
         ""
     )
     notes = [f"{heads}, per cent: mean ± standard deviation over seeds."]
-    notes += _remarks(spec, corpus, systems, paper, rows, refused)
+    notes += _remarks(spec, corpus, systems, paper, rows)
+    notes += left_out(cells, results)
     title = f"{spec.title}; {corpus.name}"
     return Table(title, frame.rename_axis(heads), values, notes)
 
 
-def _values(
-    cells: Sequence[Cell], results: Sequence[dict[str, Any]]
-) -> tuple[pd.DataFrame, dict[tuple[str, str], list[str]]]:
-    """A row a number; and what systems said that could not read the data."""
-    rows: list[dict[str, Any]] = []
+def left_out(cells: Sequence[Cell], results: Sequence[dict[str, Any]]) -> list[str]:
+    """What systems said that could not read the data, a sentence each.
+
+    Parameters
+    ----------
+    cells, results : sequences
+        Fits.
+
+    Returns
+    -------
+    list of str
+    """
     refused: dict[tuple[str, str], list[str]] = {}
     for cell, result in zip(cells, results, strict=True):
         if "refused" in result:
             key = (shown(cell.system), result["refused"])
             refused.setdefault(key, []).append(" + ".join(cell.modalities))
-            continue
-        for setting, scores in result["scores"].items():
+    notes = []
+    for (system, sentence), parts in refused.items():
+        used = dict.fromkeys(filter(None, parts))
+        of = f" with {'; '.join(used)}" if used else ""
+        notes.append(f"Left out: {system}{of}: {sentence}")
+    return notes
+
+
+def _values(cells: Sequence[Cell], results: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """A row a number."""
+    rows: list[dict[str, Any]] = []
+    for cell, result in zip(cells, results, strict=True):
+        for setting, scores in result.get("scores", {}).items():
             for emotion, metrics in scores.items():
                 about = {"system": shown(cell.system), "setting": setting}
                 about |= {"seed": cell.seed, "emotion": emotion}
                 rows += [{**about, "metric": m, "value": v} for m, v in metrics.items()]
     columns = ["system", "setting", "seed", "emotion", "metric", "value"]
-    return pd.DataFrame(rows, columns=columns), refused
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _emotions(name: str, corpus: Corpus, targets: Sequence[str]) -> list[str]:
@@ -336,16 +361,12 @@ def _remarks(
     systems: Sequence[str],
     paper: pd.DataFrame,
     rows: Rows,
-    refused: dict[tuple[str, str], list[str]],
 ) -> list[str]:
     """What a reader must know of the rows."""
     notes = [f"Data: {note}." for note in corpus.notes]
     cannot = [shown(s) for s in systems if not scores_unseen(s)]
     if spec.task in ("unseen", "appended") and cannot:
         notes.append(f"No score for labels never trained on: {', '.join(cannot)}.")
-    for (system, sentence), parts in refused.items():
-        of = " with " + "; ".join(filter(None, parts)) if any(parts) else ""
-        notes.append(f"Left out: {system}{of}: {sentence}")
     both = {name.removeprefix("  published: ") for name, _ in rows if "published" in name}
     names = (paper["system"] + ", " + paper["setting"]).str.removesuffix(", ")
     used = paper[names.isin(both)]

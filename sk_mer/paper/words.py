@@ -12,7 +12,7 @@ from ..labels.suggestions import look_up, words_by_spelling
 from .cells import Cell
 from .reading import Corpus
 from .systems import shown
-from .tables import Table
+from .tables import Table, left_out
 
 __all__ = ["best_forms", "forms_of", "word_cells", "word_table"]
 
@@ -128,5 +128,6 @@ def word_table(
             "The form of each word is chosen by the validation rows, one word at a time; "
             "test rows are only told.",
             f"Usual words: {', '.join(f'{k}: {w}' for k, w in usual)}.",
+            *left_out(cells, results),
         ],
     )

@@ -8,8 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sk_mer.paper.cells import Cell
 from sk_mer.paper.commands import main
 from sk_mer.paper.reading import read
+from sk_mer.paper.runs import Runner
+from sk_mer.paper.systems import Settings
 
 EMOTIONS = ["angry", "happy", "sad"]
 
@@ -94,12 +97,23 @@ def test_goemotions(tmp_path):
             "--output",
             str(tmp_path),
             "--systems",
-            "linear",
+            "mte",
+            "--small",
         ]
     )
     found = pd.read_csv(tmp_path / "table5.csv", index_col=0, dtype=str)
     assert "anger" in found
-    assert "pooled linear, text" in found.index
+    rows = ["MTE, text", "ESZSL, text", "lexical score, text", "pooled linear, text"]
+    assert found.index.tolist()[:4] == rows
+    assert found.loc["lexical score, text", "anger"] == "100.0 / 100.0"
+    assert found.loc["lexical score, text", "weights"] == "0"
+    runner = Runner(corpus, Settings())
+    raw, scaled = (
+        runner._fitted(Cell("seen", name, 0), runner._whole())[1].values("text")
+        for name in ("lexical", "linear")
+    )
+    assert (raw == corpus.X.values("text")).all()  # they are compared with the labels
+    assert not (scaled == raw).all()
 
 
 def test_real_ones(real_data):

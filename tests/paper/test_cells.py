@@ -10,8 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import sk_mer
 from sk_mer.datasets import make_multimodal_emotions
-from sk_mer.paper import cells, pages, systems
+from sk_mer.emotion_predictor import EmotionPredictor
+from sk_mer.linear_model._base import PooledLinearBase
+from sk_mer.paper import cells, figures, pages, systems
 from sk_mer.paper.cells import Cell, Store, computed
 from sk_mer.paper.reading import Corpus, hash_of, judged_labels, limited, with_unseen
 from sk_mer.paper.runs import Runner
@@ -124,8 +127,24 @@ def test_every_system_of_the_registry_has_a_name():
     assert names[-1] == systems.LINEAR
     assert chosen("LF-LSTM, mte") == ["lf_lstm", "mte", "linear"]
     assert chosen("none") == []
+    beside = tuple(systems.BASELINES)
+    assert chosen("all", beside=beside) == [*names[:-1], "eszsl", "lexical", "linear"]
+    assert chosen("eszsl,mte") == ["mte", "eszsl", "linear"]
     assert chosen("linear") == ["linear"]
     assert chosen("", ("mte",)) == ["mte", "linear"]
+
+
+def test_every_zero_shot_model_without_a_network_is_a_baseline():
+    kinds = [getattr(sk_mer, name) for name in sk_mer.__all__]
+    reads = {
+        kind
+        for kind in kinds
+        if isinstance(kind, type)
+        and issubclass(kind, PooledLinearBase)
+        and issubclass(kind, EmotionPredictor)
+    }
+    assert {kind for _, kind in systems.BASELINES.values()} == reads
+    assert all(systems.scores_unseen(name) for name in systems.BASELINES)
 
 
 def test_published_settings_are_those_of_the_corpus(corpus):
@@ -176,6 +195,17 @@ def test_a_system_that_cannot_read_the_data_says_why(corpus):
     table = put_together("table6", corpus, ["mctn", "linear"], [], wanted, found)
     assert table.shown.index[0] == "pooled linear, text"
     assert "Left out: MCTN with text; audio: No." in table.notes
+
+
+def test_figures_say_what_they_leave_out(corpus):
+    refused, curve = {"refused": "No."}, dict.fromkeys(corpus.y, [0.5] * 51)
+    made = {"curve": dict.fromkeys(figures.FIGURES["figure4"], curve)}
+    wanted = [Cell("curve", "mctn", 0), Cell("curve", "linear", 0)]
+    table = figures.curve_table("figure4", corpus, wanted, [refused, made])
+    assert table.notes[-1] == "Left out: MCTN: No."
+    assert "W-Acc, pooled linear" in table.shown.index
+    with pytest.raises(ValueError, match="Left out: MTE: No"):
+        figures.space_table(corpus, [Cell("space", "mte", 0)], [refused])
 
 
 def test_many_labels_are_not_printed_one_by_one():
