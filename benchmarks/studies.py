@@ -21,9 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "demo"))
 from sk_mer import MultimodalArray, load_label_vectors
 from sk_mer.datasets import make_multimodal_emotions
 from sk_mer.feature_extraction import WordVectorSequences
-from sk_mer.preprocessing import SegmentStatistics, SilenceTrimmer
+from sk_mer.paper.at_hand import ravdess_segments
 
-N_SEGMENTS = 3
 N_FOLDS = 3
 N_COMMENTS = 2000
 MIN_COMMENTS = 40  # of an emotion among these
@@ -57,29 +56,22 @@ def ravdess(folder: Path) -> Study:
     """Complete clips in three segments; the face, one vector a clip, goes to each.
 
     Every actor says the same two sentences in every emotion, so that the text is one
-    number and says nothing. The file sorts the clips of an actor by emotion, so that a
-    system that reads them in its order reads the answer; here they are shuffled.
+    number and says nothing.
     """
-    import ravdess as demo
     from words import words_for
 
-    glove = folder / "glove" / "glove.840B.300d.subset.txt"
-    X, y, actors = demo.load(folder / "ravdess", glove)
-    kept = np.random.RandomState(0).permutation(np.flatnonzero(X.lengths("audio") > 0))
-    X, y = X[kept], y.iloc[kept].reset_index(drop=True)
-    audio = SegmentStatistics(n_segments=N_SEGMENTS).fit_transform(
-        SilenceTrimmer().fit_transform(X.select("audio"))
-    )
-    sentences = np.stack([utterance["text"].mean(axis=0) for utterance in X])
-    which = np.unique(sentences, axis=0, return_inverse=True)[1].reshape(-1, 1)
-    steps = np.full(len(X), N_SEGMENTS)
+    X, about = ravdess_segments(folder / "ravdess")
+    dogs = about["statement_text"].str.startswith("Dogs").to_numpy(np.float32)
+    steps = X.lengths("audio")
     X = MultimodalArray.from_ragged(
-        text=(np.repeat(which, N_SEGMENTS, axis=0).astype(np.float32), steps),
-        audio=(audio.values("audio"), audio.lengths("audio")),
-        vision=(np.repeat(X.values("vision"), N_SEGMENTS, axis=0), steps),
-        groups=actors.iloc[kept].to_numpy(),
+        text=(np.repeat(dogs[:, None], steps, axis=0), steps),
+        audio=(X.values("audio"), steps),
+        vision=(X.values("vision"), steps),
+        groups=X.groups,
     )
+    y = pd.get_dummies(about["emotion"]).astype(int)
     folds = list(GroupKFold(N_FOLDS).split(X, groups=X.groups))
+    glove = folder / "glove" / "glove.840B.300d.subset.txt"
     vectors = load_label_vectors(glove, words_for(list(y.columns), glove))
     return Study(X, y, folds, vectors, ("vision", "audio"))
 

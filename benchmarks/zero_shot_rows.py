@@ -118,7 +118,7 @@ def goemotions_study(folder: Path) -> Study:
     from words import words_for
 
     glove = folder / "glove" / "glove.840B.300d.subset.txt"
-    parts = [demo.load(folder / "goemotions", part) for part in ("train", "dev", "test")]
+    parts = [demo.load(folder / "goemotions", part) for part in ("train", "valid", "test")]
     extractor = WordVectorSequences(glove, max_steps=demo.MAX_STEPS).fit(parts[0][0])
     X = extractor.transform(pd.concat([text for text, _ in parts], ignore_index=True))
     y = pd.concat([y for _, y in parts], ignore_index=True)

@@ -14,6 +14,7 @@ from sk_mer import (
     PooledLinearClassifier,
     load_label_vectors,
 )
+from sk_mer.datasets._fetchers import goemotions_rows
 from sk_mer.demo import show
 from sk_mer.feature_extraction import WordVectorSequences
 from sk_mer.metrics import label_auc_score
@@ -32,19 +33,8 @@ MAX_STEPS = 30
 
 def load(folder: Path, split: str) -> tuple[pd.Series, pd.DataFrame]:
     """Comments and one column an emotion; neutral, which names none, is left out."""
-    names = (folder / "labels.txt").read_text().split()
-    rows = pd.read_csv(
-        folder / f"{split}.tsv",
-        sep="\t",
-        header=None,
-        names=["text", "ids", "id"],
-        quoting=3,
-    )
-    y = pd.DataFrame(0, index=rows.index, columns=names)
-    for row, ids in rows["ids"].astype(str).items():
-        for k in ids.split(","):
-            y.loc[row, names[int(k)]] = 1
-    return rows["text"], y.drop(columns="neutral")
+    rows = goemotions_rows(folder, split)
+    return pd.Series(rows.sentences), rows.y
 
 
 def with_words(X: MultimodalArray, y: pd.DataFrame) -> tuple[MultimodalArray, pd.DataFrame]:
@@ -69,7 +59,7 @@ def run(data: Path, output: Path, n_seeds: int, n_jobs: int) -> None:
     X, y = with_words(extractor.transform(comments), y)
     kept = (y[unseen].sum(axis=1) == 0).to_numpy()
     print(f"  {(~kept).sum()} training comments with an unseen emotion are left out")
-    valid_comments, y_valid = load(data / "goemotions", "dev")
+    valid_comments, y_valid = load(data / "goemotions", "valid")
     X_valid, y_valid = with_words(extractor.transform(valid_comments), y_valid)
     valid_kept = (y_valid[unseen].sum(axis=1) == 0).to_numpy()
     test_comments, y_test = load(data / "goemotions", "test")

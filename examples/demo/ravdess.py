@@ -25,6 +25,7 @@ from sk_mer import (
 from sk_mer.demo import show
 from sk_mer.feature_extraction import WordVectorSequences
 from sk_mer.metrics import label_auc_score, trivial_baselines, weighted_accuracy_score
+from sk_mer.paper.at_hand import ravdess_clips
 from sk_mer.preprocessing import MultimodalScaler, SegmentStatistics, SilenceTrimmer
 
 N_FOLDS = 6
@@ -42,20 +43,11 @@ SETTINGS = {
 
 def load(folder: Path, vectors: Path) -> tuple[MultimodalArray, pd.DataFrame, pd.Series]:
     """Utterances, one-hot emotions, and actors."""
-    about = pd.read_csv(folder / "metadata.csv")
-    stored = np.load(folder / "audio_mfcc40_seq.npz")
-    frames, steps, row = stored["frames"], stored["length"], stored["row"]
-    ends = np.cumsum(steps)
-    order = np.argsort(row, kind="stable")
-    audio = np.concatenate([frames[ends[i] - steps[i] : ends[i]] for i in order])
-    lengths = np.zeros(len(about), dtype=int)
-    lengths[row] = steps
-    vision = np.load(folder / "ravdess_features.npz")["video_au"]
+    clips, about = ravdess_clips(folder)
     text = WordVectorSequences(vectors).fit_transform(about["statement_text"])
+    parts = {"text": text, "audio": clips, "vision": clips}
     X = MultimodalArray.from_ragged(
-        text=(text.values("text"), text.lengths("text")),
-        audio=(audio, lengths),
-        vision=(vision, np.ones(len(about), dtype=int)),
+        {name: (part.values(name), part.lengths(name)) for name, part in parts.items()}
     )
     return X, pd.get_dummies(about["emotion"]).astype(int), about["actor"]
 
