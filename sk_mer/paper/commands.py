@@ -9,6 +9,7 @@ are generated and written in the files of CMU-MOSEI or IEMOCAP first.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -45,6 +46,10 @@ _WHAT = {
 }
 _OF_IEMOCAP = ("table2", "table5", "figure5")
 _N_SEEDS, _N_SMALL = 3, 240
+_TRIAL = (
+    "A trial: few rows and two epochs show that everything runs; the scores say nothing "
+    "about the systems."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -71,9 +76,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             table = _made(options)
     except (ValueError, OSError, ImportError) as error:
         raise SystemExit(str(error)) from error
+    if options.small and options.what != "table7":
+        table.notes.insert(0, _TRIAL)
     print(pages.text(table))
     written = pages.write(table, options.output, options.what)
-    print(f"Wrote {options.output}/{options.what}: {', '.join(p.suffix for p in written)}")
+    written += [path for path in [_drawn(options)] if path.exists()]
+    print(f"Wrote {', '.join(path.name for path in written)} into {options.output}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -165,6 +173,12 @@ def _computed(
     store = Store(options.output / "cells", hash_of(corpus))
     settings = Settings(options.settings == "published", options.small, not options.raw)
     runner = Runner(corpus, settings)
+    n_rows = [int((corpus.split == part).sum()) for part in ("train", "valid", "test")]
+    print(
+        f"{corpus.name}: {n_rows[0]:,} training, {n_rows[1]:,} validation and "
+        f"{n_rows[2]:,} test rows, {len(corpus.y.columns)} labels; {len(cells)} fits",
+        file=sys.stderr,
+    )
     n_jobs = options.jobs if options.backend != "dask" else -1
     return computed(cells, runner, runner.describe, store, n_jobs)
 
@@ -179,7 +193,8 @@ def _corpus(options: argparse.Namespace) -> Corpus:
             half = folder.with_name(f"{folder.name}.part")  # a run may be stopped here too
             write = sample.write_iemocap if iemocap else sample.write_mosei
             write(half).rename(folder)
-        print(f"No --data: {folder} holds generated utterances.")
+        print(f"No --data: {folder} holds generated utterances.", file=sys.stderr)
+    print(f"Reading {folder}", file=sys.stderr)
     corpus = read(folder, labels=options.labels, vectors=options.vectors)
     if options.what != "table5":
         return corpus

@@ -16,7 +16,7 @@ from .cells import Cell
 from .reading import Corpus
 from .runs import THRESHOLDS
 from .systems import shown
-from .tables import TRIVIAL, Table, left_out
+from .tables import TRIVIAL, Table, left_out, seeds_told
 
 __all__ = ["FIGURES", "curve_table", "draw_curves", "draw_spaces", "space_table"]
 
@@ -65,10 +65,11 @@ def curve_table(
             frame[f"{_TITLES[metric]}, {title}"] = dict.fromkeys(
                 map("{:g}".format, _SHOWN), flat
             )
-    table = pd.DataFrame(frame).T.rename_axis("mean over labels at a threshold, per cent")
+    table = pd.DataFrame(frame).T.rename_axis("mean over labels at a threshold")
     note = (
-        "One threshold for all labels, looked at on test rows: to see, not to choose. "
-        "Weighted F1 rises with the threshold because all-no does well by it."
+        f"Per cent{seeds_told(values)}. One threshold for all labels, looked at on test "
+        "rows: to see, not to choose. Weighted F1 rises with the threshold because all-no "
+        "does well by it."
     )
     number = name.removeprefix("figure")
     title = f"Figure {number}: scores against the threshold; {corpus.name}"

@@ -26,6 +26,7 @@ __all__ = [
     "cells_of",
     "left_out",
     "put_together",
+    "seeds_told",
     "targets_of",
 ]
 
@@ -180,7 +181,7 @@ def put_together(
     frame = pd.DataFrame([row for _, row in rows], index=[key for key, _ in rows]).fillna(
         ""
     )
-    notes = [f"{heads}, per cent: mean ± standard deviation over seeds."]
+    notes = [f"{heads}, per cent{seeds_told(values)}."]
     notes += _remarks(spec, corpus, systems, paper, rows)
     notes += left_out(cells, results)
     title = f"{spec.title}; {corpus.name}"
@@ -210,6 +211,22 @@ def left_out(cells: Sequence[Cell], results: Sequence[dict[str, Any]]) -> list[s
         of = f" with {'; '.join(used)}" if used else ""
         notes.append(f"Left out: {system}{of}: {sentence}")
     return notes
+
+
+def seeds_told(values: pd.DataFrame) -> str:
+    """What stands behind the numbers of a table.
+
+    Parameters
+    ----------
+    values : DataFrame
+        With a column ``seed``.
+
+    Returns
+    -------
+    str
+    """
+    n_seeds = values["seed"].nunique()
+    return f": mean ± standard deviation over {n_seeds} seeds" if n_seeds > 1 else ""
 
 
 def _values(cells: Sequence[Cell], results: Sequence[dict[str, Any]]) -> pd.DataFrame:

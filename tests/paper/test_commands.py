@@ -67,12 +67,18 @@ def test_killed_and_started_again(corpora, tmp_path):
     ]
     assert values[0] == values[1]
     assert " ± " in found.loc["EmoBed", "mean"]
+    told = (tmp_path / "whole" / "table1.txt").read_text()
+    assert "per cent: mean ± standard deviation over 2 seeds." in told
 
 
 def test_table1_beside_the_paper(corpora, tmp_path, capsys):
     """Labels are joined to features with sentiment; all forms are written."""
     main(of("table1", corpora / "mosei", tmp_path, "--systems", "mte"))
-    told = capsys.readouterr().out
+    told, beside = capsys.readouterr()
+    assert "60 training, 30 validation and 40 test rows, 6 labels; 2 fits" in beside
+    assert "A trial: few rows and two epochs" in told
+    assert "W-Acc / AUC, per cent." in told  # of one seed there is no spread
+    assert "Wrote table1.csv, table1_values.csv, table1.md" in told
     assert "cannot be compared" in told
     assert "Published, one seed: MTE." in told
     found = table(tmp_path)
