@@ -129,9 +129,9 @@ def space_table(
     ValueError
         If no system could read the data.
     """
-    rows, refused = [], left_out(cells, results)
+    rows, notes = [], left_out(cells, results)
     if all("refused" in result for result in results):
-        raise ValueError("\n".join(refused))
+        raise ValueError("\n".join(notes))
     for cell, result in zip(cells, results, strict=True):
         for modality, vectors in result.get("spaces", {}).items():
             unit = np.asarray(vectors) / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -146,9 +146,9 @@ def space_table(
     means = values.groupby(["system", "pair", "modality"], sort=False)["cosine"].mean()
     wide = means.unstack("modality").map("{:.2f}".format)
     wide.index = pd.Index([f"{system}, {pair}" for system, pair in wide.index])
-    note = "The space of text is that of the word vectors, which are not trained."
+    if "text" in wide:
+        notes.insert(0, "The space of text is that of the word vectors, not trained.")
     title = f"Figure 3: labels in the space of each modality; {corpus.name}"
-    notes = [note, *refused]
     return Table(title, wide.rename_axis("cosine"), values, notes)
 
 

@@ -125,9 +125,14 @@ def word_table(
         frame.rename_axis("mean W-Acc, per cent"),
         pd.DataFrame(values),
         [
-            "The form of each word is chosen by the validation rows, one word at a time; "
-            "test rows are only told.",
-            f"Usual words: {', '.join(f'{k}: {w}' for k, w in usual)}.",
+            "The form of each word is chosen by validation rows, one word at a time; "
+            "scores of test rows are shown, and choose nothing.",
+            f"Usual words: {', '.join(f'{k}: {_spelled(w)}' for k, w in usual)}.",
             *left_out(cells, results),
         ],
     )
+
+
+def _spelled(word: Any) -> str:
+    """One word, or those whose average is taken."""
+    return word if isinstance(word, str) else " and ".join(word)

@@ -20,6 +20,7 @@ from sk_mer.paper.reading import Corpus, hash_of, judged_labels, limited, with_u
 from sk_mer.paper.runs import Runner
 from sk_mer.paper.systems import Settings, chosen
 from sk_mer.paper.tables import Table, put_together
+from sk_mer.paper.words import word_table
 
 CELL = Cell("seen", "mte", 0)
 CHANGED = {
@@ -206,6 +207,16 @@ def test_figures_say_what_they_leave_out(corpus):
     assert "W-Acc, pooled linear" in table.shown.index
     with pytest.raises(ValueError, match="Left out: MTE: No"):
         figures.space_table(corpus, [Cell("space", "mte", 0)], [refused])
+    made = {"spaces": {"audio": np.eye(2)}, "labels": ["sad", "fear"]}
+    table = figures.space_table(corpus, [Cell("space", "mte", 0)], [made])
+    assert table.shown.loc["MTE, sad - fear", "audio"] == "0.00"
+    assert not table.notes  # there is no space of text
+
+
+def test_words_of_several_parts_are_spelled_out(corpus):
+    usual = replace(corpus, words={"calm": ["peaceful", "relaxed"], "sad": "sad"})
+    told = word_table(usual, ["linear"], {}, [], []).notes[1]
+    assert told == "Usual words: calm: peaceful and relaxed, sad: sad."
 
 
 def test_many_labels_are_not_printed_one_by_one():
