@@ -18,11 +18,11 @@ import pandas as pd
 import torch
 from joblib import Memory, Parallel, delayed
 from judging import parser
-from skorch.callbacks import Callback
 from torch.nn.functional import mse_loss
 
 from sk_mer import LFLSTMClassifier, PooledLinearClassifier
 from sk_mer.continual import partial_fit
+from sk_mer.continual.step import ContinualStep
 from sk_mer.datasets import make_multimodal_emotions
 from sk_mer.metrics import label_auc_score
 
@@ -30,12 +30,12 @@ N_SEEDS, N_SOURCE, N_FEW, N_TEST = 5, 600, 40, 600
 CALL = {"lr": 3e-3, "batch_size": N_FEW, "max_epochs": 15}
 
 
-class Penalty(Callback):
+class Penalty(ContinualStep):
     """Adds the gradient of a penalty to that of each step; what published methods share."""
 
     def __init__(self, remembered: Any, strength: float) -> None:
+        super().__init__()
         self.remembered, self.strength = remembered, strength
-        self.n_steps_ = self.n_violations_ = self.n_fallbacks_ = 0
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         self.before_ = copy.deepcopy(net.module_).eval()

@@ -16,6 +16,7 @@ from ..targets import Examples, Targets, to_indicators
 from .learner import Learner
 from .memory import EpisodicMemory
 from .remembered import logits_of, some_rows
+from .step import ContinualStep
 from .tasks import Task
 
 __all__ = ["Account"]
@@ -136,7 +137,7 @@ class Account:
         return {"weighted_accuracy": np.asarray(accuracy), "auc": np.asarray(auc)}
 
     def report(
-        self, before: dict[str, Any], after: dict[str, Any], step: Any
+        self, before: dict[str, Any], after: dict[str, Any], step: ContinualStep
     ) -> dict[str, Any]:
         """What a task brought and took, as plain values.
 
@@ -144,15 +145,14 @@ class Account:
         ----------
         before, after : dict
             Of :meth:`scores`.
-        step : callback or None
+        step : ContinualStep
             What brought the memory into each step.
 
         Returns
         -------
         dict
         """
-        cosines = getattr(step, "cosines_", [])
-        cosine = np.clip(np.mean(cosines), -1, 1) if cosines else 1.0
+        cosine = np.clip(np.mean(step.cosines_), -1, 1) if step.cosines_ else 1.0
         change = np.subtract(after["weighted_accuracy"], before["weighted_accuracy"])
         ahead = np.subtract(before["weighted_accuracy"], 0.5)
         tells = self.rows != "training"  # of what was forgotten
@@ -164,9 +164,9 @@ class Account:
             **{f"{name}_after": values for name, values in after.items()},
             "backward_transfer": _mean(change[~self._is_new]) if tells else float("nan"),
             "forward_transfer": _mean(ahead[self._is_new]),
-            "n_steps": getattr(step, "n_steps_", 0),
-            "n_violations": getattr(step, "n_violations_", 0),
-            "n_fallbacks": getattr(step, "n_fallbacks_", 0),
+            "n_steps": step.n_steps_,
+            "n_violations": step.n_violations_,
+            "n_fallbacks": step.n_fallbacks_,
             "mean_angle": float(np.degrees(np.arccos(cosine))),
         }
 

@@ -17,13 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from skorch import NeuralNet
-from skorch.callbacks import Callback
 from torch import Tensor, nn
 
-from .._warn import warn_user
 from ..targets import Examples
 from .gem import loss_of_net
 from .remembered import Remembered, loss_on, some_rows
+from .step import ContinualStep
 
 __all__ = ["ConstrainedStep"]
 
@@ -41,7 +40,7 @@ _TASK_ROWS = 256
 _BACK, _NEAR = 0.75, 0.02
 
 
-class ConstrainedStep(Callback):  # type: ignore[misc]
+class ConstrainedStep(ContinualStep):
     """Weighs the gradients of memories so that their losses stay within a tolerance.
 
     Parameters
@@ -53,9 +52,6 @@ class ConstrainedStep(Callback):  # type: ignore[misc]
 
     Attributes
     ----------
-    n_steps_, n_violations_, n_fallbacks_ : int
-        Steps, those at which a memory's loss was above its limit, and those where it was
-        not finite, which were made without regard to it.
     multipliers_ : ndarray of shape (n_memories,)
         At the end.
     before_ : ndarray of shape (n_memories,)
@@ -64,11 +60,12 @@ class ConstrainedStep(Callback):  # type: ignore[misc]
 
     # The learning rate is not to fall because a multiplier has made the loss rise.
     keeps_rate = True
+    fallback = "The loss on the memory"
 
     def __init__(self, remembered: Remembered, tolerance: float) -> None:
+        super().__init__()
         self.remembered = remembered
         self.tolerance = tolerance
-        self.n_steps_ = self.n_violations_ = self.n_fallbacks_ = 0
 
     def start(
         self,
@@ -78,16 +75,13 @@ class ConstrainedStep(Callback):  # type: ignore[misc]
     ) -> None:
         """Take down the losses that are not to rise.
 
+        Of the weights that are checked and satisfy all constraints, those with the lowest
+        loss on the rows of the call are kept, unless validation data choose.
+
         Parameters
         ----------
-        module : Module
-            As it is before training.
-        before : ndarray of shape (n_memories,)
-            Its losses on the memories.
-        task : tuple of Examples and Module, or None
-            Rows and loss of the task. The weights with the lowest loss on them are kept,
-            of those that were checked and satisfy all constraints. None where validation
-            data choose.
+        module, before, task : object
+            See :meth:`ContinualStep.start`.
         """
         self.task = None if task is None else (some_rows(task[0], _TASK_ROWS), task[1])
         self.before_ = before
@@ -164,7 +158,7 @@ class ConstrainedStep(Callback):  # type: ignore[misc]
         Parameters
         ----------
         module : Module
-            After training; changed in place.
+            See :meth:`ContinualStep.finish`.
         """
         self._check(module)
         end, share = copy.deepcopy(module.state_dict()), 1.0
@@ -181,14 +175,6 @@ class ConstrainedStep(Callback):  # type: ignore[misc]
     def _is_within(self, module: nn.Module) -> bool:
         """Whether all constraints are satisfied; NaN is above every limit."""
         return bool((self.remembered.losses_of(module) <= self.limits).all())
-
-    def _fall_back(self) -> None:
-        self.n_fallbacks_ += 1
-        if self.n_fallbacks_ == 1:
-            warn_user(
-                "The loss on the memory was not finite, so the step was made without "
-                "regard to it; a smaller lr or clip_norm may help."
-            )
 
 
 def bare_module(net: NeuralNet) -> nn.Module:

@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import nnls
 from skorch import NeuralNet
-from skorch.callbacks import Callback
 from torch import Tensor, nn
 
-from .._warn import warn_user
 from ..engine.threads import n_cores, run_together
+from .step import ContinualStep
 
 __all__ = [
     "MemoryStep",
@@ -189,7 +188,7 @@ def _products(rows: Sequence[Tensor], first_only: bool = False) -> NDArray[np.fl
 Memories = Callable[[], list[tuple[Any, nn.Module]]]
 
 
-class MemoryStep(Callback):  # type: ignore[misc]
+class MemoryStep(ContinualStep):
     """Projects the gradient of each step, or adds those of the memories to it.
 
     Parameters
@@ -200,22 +199,13 @@ class MemoryStep(Callback):  # type: ignore[misc]
         See :func:`project_gradient`.
     how : {"gem-gradient", "agem", "replay"}
         Project by each memory, by their mean, or add the mean to the gradient.
-
-    Attributes
-    ----------
-    n_steps_, n_violations_, n_fallbacks_ : int
-        Steps, those whose gradient was changed, and those with gradients that were
-        not finite and left as they were.
-    cosines_ : list of float
-        Between gradients before and after, where they were changed.
     """
 
     def __init__(self, memories: Memories, margin: float, how: str) -> None:
+        super().__init__()
         self.memories = memories
         self.margin = margin
         self.how = how
-        self.n_steps_ = self.n_violations_ = self.n_fallbacks_ = 0
-        self.cosines_: list[float] = []
 
     def on_grad_computed(
         self, net: NeuralNet, named_parameters: Any = None, **kwargs: Any
@@ -236,16 +226,8 @@ class MemoryStep(Callback):  # type: ignore[misc]
             self._fall_back()
         _write(weights, found.gradient)
 
-    def _fall_back(self) -> None:
-        self.n_fallbacks_ += 1
-        if self.n_fallbacks_ == 1:
-            warn_user(
-                "A gradient was not finite, so the step was made without regard to the "
-                "memory; a smaller lr or clip_norm may help."
-            )
 
-
-class SourceStep(Callback):  # type: ignore[misc]
+class SourceStep(ContinualStep):
     """Before each step one on source data: joint training as the MTE authors do it.
 
     Parameters
@@ -255,6 +237,7 @@ class SourceStep(Callback):  # type: ignore[misc]
     """
 
     def __init__(self, memories: Memories) -> None:
+        super().__init__()
         self.memories = memories
 
     def on_batch_begin(

@@ -10,17 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import _fit_context
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .._label_columns import checked_weights, refuse_other_order
-from .._warn import warn_user
 from ..engine.training import forked_seed, whole_epochs
-from ..labels.space import label_recipes, quoted, told_with
-from ..model_selection import DEFAULT_THRESHOLD, thresholds_after_fit
 from ..multimodal.array import MultimodalArray
-from ..targets import Examples, told_rows
+from ..targets import Examples
 from .account import Account
+from .call import Call, checked_call
 from .constrained import ConstrainedStep
 from .forget import forget_labels
 from .gem import MemoryStep, SourceStep
@@ -28,6 +24,7 @@ from .learner import Learner
 from .memory import EpisodicMemory, labelled
 from .remembered import Remembered
 from .settings import OF_FIT, ContinualSettings, continual_settings, training_with
+from .step import ContinualStep
 from .tasks import Task, refuse_other_classes
 
 __all__ = ["IncrementalMixin"]
@@ -114,52 +111,15 @@ class IncrementalMixin:
                 refuse_other_classes(np.asarray(y), classes)
             given = {"sample_weight": sample_weight, "X_val": X_val, "y_val": y_val}
             return self._fit(X, y, labels, **given)  # type: ignore[attr-defined, no-any-return]
-        settings = continual_settings(self.continual)
-        refuse_other_order({"X": X, "y": y, "sample_weight": sample_weight})
-        data, empty = estimator._training_rows(X, reset=False, fitting=True)
-        n_rows = len(data) if empty is None else len(empty)
-        task = Task(estimator, y, labels, classes, n_rows)
-        estimator._check_names(task.names)
-        estimator._check_label_weights(task.targets)
-        part = _counted(estimator, data, task, empty, sample_weight)
-        named = task.names if labels is None else labels
-        spoken = estimator._spoken(label_recipes(named))
-        with told_with("labels={}", spoken, whole=True):
-            rows = _all_rows(estimator, task)
-        rng = check_random_state(estimator.random_state)
-        memory = _memory_of(estimator, settings, task.names, rng)
-        seed = int(rng.randint(np.iinfo(np.int32).max))
-        valid = estimator._given_validation(part, X_val, y_val)
-        thresholds = _thresholds(estimator, task, valid is not None)
-        account = Account(estimator, task, memory, part, valid)
-        with (
-            training_with(estimator, settings, len(part)),
-            forked_seed(seed, estimator.device),
-        ):
-            loss = estimator._criterion(part, task.names)
-            remembered = Remembered(estimator, memory, task.names, rng)
-            step = _step(estimator, settings, remembered)
-            module = _module(estimator, rows)
-            before = account.scores(account.logits(module), thresholds)
-            losses = remembered.losses_of(module)
-            if isinstance(step, ConstrainedStep):
-                step.start(module, losses, None if valid is not None else (part, loss))
-            about = estimator._n_steps, seed, estimator._score(valid, thresholds)
-            net, history = estimator._train(module, loss, part, valid, *about, step=step)
-            if isinstance(step, ConstrainedStep):
-                step.finish(net.module_)
-        logits = account.logits(net.module_)
-        thresholds = estimator._tuned(valid, thresholds, logits[0])
-        after = account.scores(logits, thresholds)
-        earlier = [episode.examples.X for episode in memory.episodes]
-        held = {"before": losses, "after": remembered.losses_of(net.module_)}
-        if settings.remembers:
-            _remember(estimator, memory, part, rng)
-        _learned(estimator, task, net, history, thresholds)
-        _seen(estimator, part, earlier)
-        estimator.n_empty_ += part.n_empty + (0 if valid is None else valid.n_empty)
-        report = account.report(before, after, step)
-        report |= {f"memory_loss_{when}": values.tolist() for when, values in held.items()}
+        call = checked_call(estimator, X, y, labels, classes, sample_weight, (X_val, y_val))
+        net, history, thresholds, report = _trained(estimator, call)
+        earlier = [episode.examples.X for episode in call.memory.episodes]
+        if call.settings.remembers:
+            _remember(estimator, call)
+        _learned(estimator, call.task, net, history, thresholds)
+        _seen(estimator, call.part, earlier)
+        validated = 0 if call.valid is None else call.valid.n_empty
+        estimator.n_empty_ += call.part.n_empty + validated
         estimator.continual_report_.append(report)
         return self
 
@@ -228,35 +188,32 @@ class IncrementalMixin:
         return rows.astype(np.float32)
 
 
-def _counted(
-    estimator: Learner,
-    data: MultimodalArray,
-    task: Task,
-    empty: NDArray[np.bool_] | None,
-    sample_weight: Any,
-) -> Examples:
-    """Rows that count and can be learned from, with their weights."""
-    known = task.targets.known
-    kept = np.arange(len(known)) if empty is None else np.flatnonzero(~empty)
-    weights = checked_weights(sample_weight, known)
-    weights = None if weights is None else weights[kept]
-    n_empty = len(known) - len(kept)
-    examples = Examples(data, task.targets.take(kept), weights, n_empty)
-    counted = np.ones(len(examples), bool) if weights is None else weights > 0
-    if not estimator._reads_unlabeled:
-        counted &= told_rows(examples.targets.known, counted, type(estimator).__name__)
-    if not counted.any():
-        raise ValueError("No row of y that counts tells about a label; give one that does.")
-    return examples if counted.all() else examples.take(np.flatnonzero(counted))
-
-
-def _all_rows(estimator: Learner, task: Task) -> NDArray[np.float32]:
-    """The label table with the rows of new labels; made before anything is changed."""
-    if not task.new:
-        return np.array(estimator._seen_rows)
-    rng = check_random_state(estimator.random_state)
-    rows = estimator._rows_of_new(task.new, rng)
-    return np.concatenate([estimator._seen_rows, rows]).astype(np.float32)
+def _trained(
+    estimator: Learner, call: Call
+) -> tuple[Any, Any, NDArray[np.float64], dict[str, Any]]:
+    """Train a copy of the network: the net, its history, thresholds and the report."""
+    task, part, valid = call.task, call.part, call.valid
+    account = Account(estimator, task, call.memory, part, valid)
+    with (
+        training_with(estimator, call.settings, len(part)),
+        forked_seed(call.seed, estimator.device),
+    ):
+        loss = estimator._criterion(part, task.names)
+        remembered = Remembered(estimator, call.memory, task.names, call.rng)
+        step = _step(estimator, call.settings, remembered)
+        module = _module(estimator, call.rows)
+        before = account.scores(account.logits(module), call.thresholds)
+        losses = remembered.losses_of(module)
+        step.start(module, losses, None if valid is not None else (part, loss))
+        about = estimator._n_steps, call.seed, estimator._score(valid, call.thresholds)
+        net, history = estimator._train(module, loss, part, valid, *about, step=step)
+        step.finish(net.module_)
+    logits = account.logits(net.module_)
+    thresholds = estimator._tuned(valid, call.thresholds, logits[0])
+    report = account.report(before, account.scores(logits, thresholds), step)
+    report["memory_loss_before"] = losses.tolist()
+    report["memory_loss_after"] = remembered.losses_of(net.module_).tolist()
+    return net, history, thresholds, report
 
 
 def _module(estimator: Learner, rows: NDArray[np.float32]) -> Any:
@@ -267,56 +224,12 @@ def _module(estimator: Learner, rows: NDArray[np.float32]) -> Any:
     return module
 
 
-def _memory_of(
-    estimator: Learner,
-    settings: ContinualSettings,
-    names: tuple[Any, ...],
-    rng: np.random.RandomState,
-) -> EpisodicMemory:
-    """A memory of past tasks that can be changed without harm to the estimator.
-
-    Where none is needed, that of earlier calls judges what is forgotten, if it is there.
-    """
-    kept = getattr(estimator, "memory_", None)
-    memory = EpisodicMemory(0) if kept is None else copy.copy(kept)
-    memory.widen(names)
+def _step(
+    estimator: Learner, settings: ContinualSettings, remembered: Remembered
+) -> ContinualStep:
+    """What brings the memory into each step."""
     if not settings.remembers:
-        return memory
-    if not len(memory):
-        wanted = "source data" if settings.method == "joint" else "a memory"
-        raise ValueError(
-            f"continual={settings.method!r} needs {wanted} of what was learned before, "
-            "but this estimator has none: fit it with that setting, and with "
-            "store_memory=True where it is pickled or saved; or set continual='finetune'."
-        )
-    memory.size = estimator.memory_size
-    if memory.size is not None and len(memory) > memory.size:
-        memory.shrink(rng)
-    n_seen = sum(episode.n_seen for episode in memory.episodes)
-    if memory.size is not None and memory.size > n_seen:
-        warn_user(
-            f"memory_size={memory.size} was asked for, but past tasks had {n_seen} "
-            "utterances; all of them are kept."
-        )
-    return memory
-
-
-def _thresholds(estimator: Learner, task: Task, validated: bool) -> NDArray[np.float64]:
-    """Those of all labels before training; where there are to be others, says so."""
-    wanted = isinstance(estimator.threshold, str) and estimator.multilabel_
-    if wanted and task.new and not validated:
-        warn_user(
-            "threshold='tune' needs validation data, so that the new labels "
-            f"{quoted(task.new)} get {DEFAULT_THRESHOLD}; give X_val and y_val."
-        )
-    seen = dict(zip(estimator._seen_names, estimator._seen_thresholds, strict=True))
-    return thresholds_after_fit(estimator.threshold, task.names, seen)
-
-
-def _step(estimator: Learner, settings: ContinualSettings, remembered: Remembered) -> Any:
-    """The callback that brings the memory into each step; None to fine-tune."""
-    if not settings.remembers:
-        return None
+        return ContinualStep()
     if settings.method == "gem":
         return ConstrainedStep(remembered, settings.tolerance)
     if settings.method == "joint":
@@ -346,14 +259,9 @@ def _seen(estimator: Learner, part: Examples, earlier: list[MultimodalArray]) ->
     estimator._keep_terms([*earlier, part.X])
 
 
-def _remember(
-    estimator: Learner,
-    memory: EpisodicMemory,
-    examples: Examples,
-    rng: np.random.RandomState,
-) -> None:
+def _remember(estimator: Learner, call: Call) -> None:
     """Keep those rows of this task of which something is known."""
-    examples = labelled(examples)
+    examples = labelled(call.part)
     if len(examples):
-        memory.remember(examples, rng)
-    estimator.memory_ = memory
+        call.memory.remember(examples, call.rng)
+    estimator.memory_ = call.memory

@@ -17,6 +17,7 @@ from sk_mer import LFLSTMClassifier, MultimodalArray
 from sk_mer.continual import constrained
 from sk_mer.continual.remembered import some_rows
 from sk_mer.continual.settings import continual_settings, training_with
+from sk_mer.continual.step import ContinualStep
 from sk_mer.metrics import label_auc_score
 from sk_mer.targets import Examples, Targets
 
@@ -270,6 +271,41 @@ def test_a_memory_that_is_not_finite_is_passed_over(source, monkeypatch):
     (report,) = model.continual_report_
     assert report["n_fallbacks"] == report["n_steps"] == 2
     assert report["n_violations"] == 0
+
+
+@pytest.mark.parametrize("validated", [False, True])
+def test_hooks_of_a_step(source, monkeypatch, validated):
+    """Before training and after it, with what they are promised."""
+    told = []
+
+    class Watching(ContinualStep):
+        def start(self, module, before, task):
+            told.append(("start", before.tolist(), task))
+            self.first = copy.deepcopy(module.state_dict())
+
+        def on_batch_end(self, net, training=False, **kwargs):
+            told.append("batch")
+            self.n_steps_ += training
+
+        def finish(self, module):
+            told.append("finish")
+            module.load_state_dict(self.first)
+
+    monkeypatch.setattr("sk_mer.continual.partial_fit._step", lambda *given: Watching())
+    model = copy.deepcopy(source).set_params(continual={"method": "gem", "max_epochs": 1})
+    X, y = few()
+    proba = model.predict_proba(X)
+    model.partial_fit(X, y, **({"X_val": X, "y_val": y} if validated else {}))
+    np.testing.assert_array_equal(model.predict_proba(X), proba)  # finish put it back
+    (name, before, task), *batches, last = told
+    assert (name, last) == ("start", "finish")
+    assert set(batches) == {"batch"}
+    (report,) = model.continual_report_
+    assert before == report["memory_loss_before"] == report["memory_loss_after"]
+    assert report["n_steps"] == 2
+    assert (task is None) is validated
+    if task is not None:
+        np.testing.assert_array_equal(task[0].targets.encoded, y)
 
 
 def test_validation_data_choose_within_the_limits(source):
