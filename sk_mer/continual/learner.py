@@ -58,6 +58,7 @@ class Learner(NetSettings, Protocol):
     ) -> Examples | None: ...
 
     # Training.
+    def _batch_groups(self, X: MultimodalArray) -> NDArray[Any] | None: ...
     def _dataset(
         self,
         X: MultimodalArray,

@@ -10,54 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._warn import warn_user
+from ..multimodal._rows import numbered
 from ..multimodal.array import MultimodalArray
 from ..multimodal.ragged import Block
 from ..targets import UNKNOWN_CLASS, Examples, Targets
+from .draws import rows_of_groups, stratified_rows
 
-__all__ = ["Episode", "EpisodicMemory", "labelled", "stratified_rows"]
-
-
-def stratified_rows(
-    indicators: NDArray[np.bool_], n_rows: int, rng: np.random.RandomState
-) -> NDArray[np.intp]:
-    """Rows drawn at random, half of them so that every label keeps positives.
-
-    Parameters
-    ----------
-    indicators : ndarray of bool, shape (n, n_labels)
-        Labels of the rows.
-    n_rows : int
-        How many to draw; all of them where there are fewer.
-    rng : RandomState
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray of int, sorted
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sk_mer.continual.memory import stratified_rows
-    >>> y = np.eye(2, dtype=bool)[[0] * 98 + [1] * 2]
-    >>> rows = stratified_rows(y, 8, np.random.RandomState(0))
-    >>> len(rows), int(y[rows, 1].sum())
-    (8, 2)
-    """
-    if n_rows >= len(indicators):
-        return np.arange(len(indicators))
-    order = rng.permutation(len(indicators))
-    shuffled = indicators[order]
-    chosen = np.zeros(len(order), dtype=bool)
-    share = max(1, n_rows // (2 * max(1, shuffled.shape[1])))
-    for label in np.argsort(shuffled.sum(axis=0), kind="stable"):
-        wanted = share - int(shuffled[chosen, label].sum())
-        left = n_rows - int(chosen.sum())
-        spare = np.flatnonzero(shuffled[:, label] & ~chosen)
-        chosen[spare[: max(0, min(wanted, left))]] = True
-    rest = np.flatnonzero(~chosen)
-    chosen[rest[: n_rows - int(chosen.sum())]] = True
-    return np.sort(order[chosen])
+__all__ = ["Episode", "EpisodicMemory", "labelled"]
 
 
 @dataclass
@@ -67,7 +26,8 @@ class Episode:
     Parameters
     ----------
     examples : Examples
-        Utterances, targets over all labels known by now, weights.
+        Utterances, targets over all labels known by now, weights. Those of a group, where
+        they have groups, are read and kept together.
     n_seen : int
         Utterances that the task has shown so far.
     """
@@ -82,8 +42,15 @@ class Episode:
         """Some rows, whose values are copied so that the others can go."""
         part = self.examples.take(rows)
         kept = {name: part.X._block(name).compact() for name in part.X.modalities}
-        X = MultimodalArray._from_blocks(kept)
+        X = MultimodalArray._from_blocks(kept).with_groups(part.X.groups)
         return Episode(Examples(X, part.targets, part.weights), self.n_seen)
+
+    def drawn(self, n_rows: int, rng: np.random.RandomState) -> Episode:
+        """So many rows, among them positives of every label."""
+        groups = self.examples.X.groups
+        if groups is None:
+            return self.take(stratified_rows(self.indicators, n_rows, rng))
+        return self.take(rows_of_groups(groups, self.indicators, n_rows, rng))
 
     @property
     def columns(self) -> tuple[int, ...]:
@@ -185,7 +152,7 @@ class EpisodicMemory:
                 f"{n_tasks}."
             )
         self.episodes = [
-            episode.take(stratified_rows(episode.indicators, int(share), rng))
+            episode.drawn(int(share), rng)
             for episode, share in zip(self.episodes, shares, strict=True)
             if share
         ]
@@ -229,8 +196,7 @@ class EpisodicMemory:
         if share is not None and len(last) + n_new > share:
             n_drawn = min(rng.hypergeometric(n_new, last.n_seen, share), n_new)
             n_old = min(share - n_drawn, len(last))
-            new = new.take(stratified_rows(new.indicators, share - n_old, rng))
-            last = last.take(stratified_rows(last.indicators, n_old, rng))
+            new, last = new.drawn(share - n_old, rng), last.drawn(n_old, rng)
         self.episodes[-1] = Episode(_joined(last.examples, new.examples), n_seen)
         if self.size is not None and len(self) > self.size:
             self.shrink(rng)  # others had more than their share
@@ -287,6 +253,7 @@ class EpisodicMemory:
                         for name in episode.examples.X.modalities
                         if (block := episode.examples.X._block(name).compact())
                     },
+                    **_groups_of(episode.examples.X),
                 }
                 for episode in self.episodes
             ],
@@ -315,7 +282,7 @@ class EpisodicMemory:
                 else Block.from_ids(name, values, lengths, table)
                 for name, (values, lengths, table) in held["modalities"].items()
             }
-            X = MultimodalArray._from_blocks(blocks)
+            X = MultimodalArray._from_blocks(blocks).with_groups(held.get("groups"))
             targets = Targets(names, held["encoded"])
             examples = Examples(X, targets, held["weights"])
             episodes.append(Episode(examples, held["n_seen"]))
@@ -332,9 +299,25 @@ def _joined(first: Examples, second: Examples) -> Examples:
         ]
         weights = np.concatenate(both)
     encoded = np.concatenate([first.targets.encoded, second.targets.encoded])
-    # Groups are not remembered: a few rows of a video are no longer that video.
     X = MultimodalArray.concatenate([part.X.with_groups(None) for part in (first, second)])
-    return Examples(X, Targets(second.targets.names, encoded), weights)
+    groups = _joined_groups(first.X, second.X)
+    return Examples(X.with_groups(groups), Targets(second.targets.names, encoded), weights)
+
+
+def _groups_of(X: MultimodalArray) -> dict[str, Any]:
+    """Nothing without groups, as most systems read none."""
+    return {} if X.groups is None else {"groups": np.asarray(X.groups)}
+
+
+def _joined_groups(first: MultimodalArray, second: MultimodalArray) -> Any:
+    """Of both; a number that both have is not the same group, as calls are read apart."""
+    if first.groups is None and second.groups is None:
+        return None
+    here, there = (
+        np.arange(len(X)) if X.groups is None else numbered(X.groups)
+        for X in (first, second)
+    )
+    return np.concatenate([here, there + len(here)])
 
 
 def _narrowed(examples: Examples, kept: list[int], names: tuple[Any, ...]) -> Examples:

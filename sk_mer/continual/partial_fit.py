@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.base import _fit_context
 from sklearn.utils.validation import check_is_fitted
 
 from ..engine.training import forked_seed, whole_epochs
+from ..multimodal._rows import numbered
 from ..multimodal.array import MultimodalArray
 from ..targets import Examples
 from .account import Account
@@ -171,7 +173,7 @@ class IncrementalMixin:
         self.__dict__.pop("memory_", None)
         if continual_settings(self.continual).remembers:
             self.memory_ = EpisodicMemory(self.memory_size)
-            self.memory_.add(labelled(examples), rng)
+            self.memory_.add(_kept(self, examples), rng)  # type: ignore[arg-type]
 
     def _check_settings(self) -> None:
         super()._check_settings()  # type: ignore[misc]
@@ -261,7 +263,15 @@ def _seen(estimator: Learner, part: Examples, earlier: list[MultimodalArray]) ->
 
 def _remember(estimator: Learner, call: Call) -> None:
     """Keep those rows of this task of which something is known."""
-    examples = labelled(call.part)
+    examples = _kept(estimator, call.part)
     if len(examples):
         call.memory.remember(examples, call.rng)
     estimator.memory_ = call.memory
+
+
+def _kept(estimator: Learner, examples: Examples) -> Examples:
+    """Rows to remember: with their groups where these are read together, else without."""
+    kept = labelled(examples)
+    groups = estimator._batch_groups(kept.X)
+    groups = None if groups is None else numbered(groups)
+    return replace(kept, X=kept.X.with_groups(groups))

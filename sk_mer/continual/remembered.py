@@ -12,6 +12,7 @@ from torch import nn
 from ..engine.build import prediction_net
 from ..multimodal.array import MultimodalArray
 from ..targets import Examples
+from .draws import some_groups
 from .learner import Learner
 from .memory import EpisodicMemory
 
@@ -80,7 +81,9 @@ class Remembered:
         found = []
         for dataset, loss in zip(self._datasets, self.losses, strict=True):
             rows = np.arange(len(dataset))
-            if len(rows) > n_rows:
+            if len(rows) > n_rows and dataset.groups is not None:
+                rows = some_groups(dataset.groups, n_rows, self.rng)
+            elif len(rows) > n_rows:
                 rows = np.sort(self.rng.choice(rows, n_rows, replace=False))
             found.append((dataset.batch(rows), loss))
         return found

@@ -18,8 +18,9 @@ from torch import nn
 
 import sk_mer
 from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier, MultimodalArray
+from sk_mer.continual.draws import stratified_rows
 from sk_mer.continual.gem import MemoryStep, dual_weights, project_gradient
-from sk_mer.continual.memory import EpisodicMemory, stratified_rows
+from sk_mer.continual.memory import EpisodicMemory
 from sk_mer.inspection import ContinualReportDisplay
 from sk_mer.metrics import weighted_accuracy_score
 from sk_mer.model_selection import few_shot_split, tune_thresholds

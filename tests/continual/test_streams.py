@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -96,6 +98,87 @@ def test_rows_without_labels_are_not_remembered(form):
     model.partial_fit(data.X, y)
     assert len(model.memory_) == 40
     assert all(e.examples.targets.known.any(axis=1).all() for e in model.memory_.episodes)
+
+
+# Utterances of a video that are read together.
+
+
+def of_videos(first, sizes):
+    """Utterances that are numbers, in videos of these sizes; one shows the second label."""
+    n = sum(sizes)
+    y = np.zeros((n, 2), dtype=np.float32)
+    y[0] = 1
+    number = np.arange(first, first + n, dtype=np.float32)[:, None]
+    X = MultimodalArray(text=number, groups=np.repeat(np.arange(len(sizes)), sizes))
+    return Examples(X, Targets(("a", "b"), y))
+
+
+def whole(episode, sizes):
+    """How many of the videos that are remembered have all of their utterances."""
+    numbers = episode.examples.X.values("text").ravel()
+    for group in set(episode.examples.X.groups.tolist()):
+        of_one = numbers[episode.examples.X.groups == group]
+        assert (np.diff(of_one) == 1).all()  # in order, without gaps
+    counts = np.unique(episode.examples.X.groups, return_counts=True)[1]
+    return int((counts == sizes).sum()), len(counts)
+
+
+def test_videos_are_remembered_whole():
+    memory, rng = EpisodicMemory(23), np.random.RandomState(0)
+    memory.add(of_videos(0, [5] * 20), rng)
+    (episode,) = memory.episodes
+    assert len(memory) == 23
+    assert whole(episode, 5) == (4, 5)
+    assert episode.indicators[:, 1].any()  # the one video that shows it
+    memory.extend(of_videos(1000, [5] * 20), rng)  # whose videos have the same numbers
+    (episode,) = memory.episodes
+    assert len(memory) == 23
+    found, n = whole(episode, 5)
+    assert n - found <= 2
+    from_first = episode.examples.X.values("text").ravel() < 1000
+    assert 0 < from_first.sum() < 23
+    groups = episode.examples.X.groups
+    assert not set(groups[from_first]) & set(groups[~from_first])
+
+
+def test_what_is_read_of_the_memory_keeps_videos_whole(monkeypatch, tmp_path):
+    read, real = [], sk_mer.models.mtl.MTLModule.forward
+
+    def forward(self, sequences, lengths, groups=None):
+        if self.training:
+            read.append(np.unique(groups, return_counts=True)[1])
+        return real(self, sequences, lengths, groups)
+
+    monkeypatch.setattr(sk_mer.models.mtl.MTLModule, "forward", forward)
+    model = make("MTLClassifier", store_memory=True, memory_size=40, hidden_size=3)
+    videos = X.with_groups(np.arange(len(X)) // 4)
+    model.fit(videos, LABELS)
+    (episode,) = model.memory_.episodes
+    assert whole_counts(episode) == [4] * 10
+    model.save(tmp_path / "model")
+    model = sk_mer.load(tmp_path / "model")
+    model.set_params(continual={"method": "gem", "max_epochs": 1, "batch_size": 5})
+    read.clear()
+    model.partial_fit(videos[:20], LABELS.iloc[:20])
+    assert [counts.tolist() for counts in read] == [[4] * 5, [4] * 8]  # new, remembered
+    together = model.continual_report_[0]["memory_loss_before"]
+    apart = sk_mer.load(tmp_path / "model").set_params(continual=model.continual)
+    held = apart.memory_.episodes[0].examples
+    apart.memory_.episodes[0].examples = replace(held, X=held.X.with_groups(None))
+    apart.partial_fit(videos[:20], LABELS.iloc[:20])
+    assert apart.continual_report_[0]["memory_loss_before"] != together
+
+
+def whole_counts(episode):
+    return np.unique(episode.examples.X.groups, return_counts=True)[1].tolist()
+
+
+def test_other_groups_are_not_remembered():
+    """Speakers, say, which only folds read."""
+    model = make("LFLSTMClassifier", memory_size=40).fit(
+        X.with_groups(np.arange(len(X)) // 4), LABELS
+    )
+    assert model.memory_.episodes[0].examples.X.groups is None
 
 
 # Labels that are retired.

@@ -425,6 +425,17 @@ def weights(value):
     return change
 
 
+def groups(value):
+    """Groups of the episode's rows, which has none."""
+
+    def change(header, tensors):
+        episode = dict(header["memory"]["mapping"])["episodes"][0]["mapping"]
+        episode.append(["groups", {"tensor": "array/of_groups"}])
+        tensors["array/of_groups"] = array(value)
+
+    return change
+
+
 def encoded(value):
     return lambda where, tensors: tensors.update({where["tensor"]: array(value)})
 
@@ -454,6 +465,8 @@ def encoded(value):
             r"n_seen of an episode is 3, expected a whole number of at least 4",
         ),
         (memory(weights=[]), r"weights of an episode is \[\], expected None, or a positiv"),
+        (groups(np.arange(3)), r"groups of an episode is .*, expected None, or 4 whole"),
+        (groups(np.ones(4)), r"groups of an episode is array"),
         (weights(np.ones(3)), r"weights of an episode is"),
         (weights(np.zeros(4)), r"weights of an episode is"),
         (
