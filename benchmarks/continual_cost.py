@@ -2,6 +2,7 @@
 
 MTE of the published size (5.5 million weights); one memory of 256 utterances, and ten of
 25. CPU seconds of one thread for ten steps, with the default's check of all the memory.
+Then a stream: a small network, and a hundred calls of ten utterances each.
 
     python benchmarks/continual_cost.py
 """
@@ -16,7 +17,11 @@ import numpy as np
 import torch
 from engine import classifier, draw
 
+from sk_mer import MTEClassifier
+from sk_mer.datasets import make_multimodal_emotions
+
 N_STEPS, BATCH = 10, 64
+N_CALLS = 100
 
 
 def seconds(model, X, y, continual, n_memories: int) -> float:
@@ -40,6 +45,29 @@ def seconds(model, X, y, continual, n_memories: int) -> float:
     return taken[0]
 
 
+def stream() -> None:
+    """A call tells about two labels, about the others, or about all, in turn."""
+    data = make_multimodal_emotions(400 + 10 * N_CALLS, random_state=0)
+    y = data.y[data.seen]
+    model = MTEClassifier(
+        label_vectors=data.label_vectors, hidden_sizes=(16, 16, 16), num_layers=1,
+        max_epochs=5, validation_fraction=None, random_state=0,
+    ).fit(data.X[:400], y[:400])  # fmt: skip
+    told = [data.seen[:2], data.seen[2:], data.seen]
+    seconds, sizes = [], []
+    for call in range(N_CALLS):
+        rows = slice(400 + 10 * call, 410 + 10 * call)
+        start = time.process_time()
+        model.partial_fit(data.X[rows], y[rows][told[call % 3]])
+        seconds.append(time.process_time() - start)
+        sizes.append(len(model.memory_))
+    print(f"{N_CALLS} calls of ten utterances, CPU seconds a call")
+    for first in (0, N_CALLS // 2, N_CALLS - 10):
+        taken, size = np.mean(seconds[first : first + 10]), sizes[first + 9]
+        about = f"calls {first + 1} to {first + 10}"
+        print(f"{about:20s} {taken:5.2f}, {size} utterances remembered", flush=True)
+
+
 def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
@@ -56,6 +84,7 @@ def main() -> None:
             taken = seconds(model, X, y, {"method": method, **told}, n_memories)
             about = f"{n_memories} memories of {rows}" if n_memories > 1 else "one of 256"
             print(f"{method:13s} {about:20s} {taken / own:5.1f}", flush=True)
+    stream()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from scipy.special import expit
 from sklearn.exceptions import UndefinedMetricWarning
 from torch import nn
 
+from ..engine.build import prediction_net
 from ..metrics import label_auc_score, weighted_accuracies
 from ..targets import Examples, Targets, to_indicators
 from .learner import Learner
@@ -76,8 +77,9 @@ class Account:
         """
         parts = self._old if self._old is self._fresh else [*self._old, *self._fresh]
         rows: Any = module.label_rows()  # type: ignore[operator]
+        net = prediction_net(self.estimator, module)
         return [
-            logits_of(self.estimator, module, part.X) + self.estimator._beside(part.X, rows)
+            logits_of(self.estimator, net, part.X) + self.estimator._beside(part.X, rows)
             for part in parts
         ]
 

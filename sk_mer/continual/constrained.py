@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from skorch import NeuralNet
 from torch import Tensor, nn
 
+from ..engine.build import prediction_net
 from ..targets import Examples
 from .gem import loss_of_net
 from .remembered import Remembered, loss_on, some_rows
@@ -148,7 +149,8 @@ class ConstrainedStep(ContinualStep):
         """Keep the weights where they are the best so far."""
         if not self.task or not self._is_within(module):
             return
-        loss = loss_on(self.remembered.estimator, module, *self.task)
+        estimator = self.remembered.estimator
+        loss = loss_on(estimator, prediction_net(estimator, module), *self.task)
         if self._kept is None or loss < self._kept[0]:
             self._kept = loss, copy.deepcopy(module.state_dict())
 

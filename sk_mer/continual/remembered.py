@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from skorch import NeuralNet
 from torch import nn
 
 from ..engine.build import prediction_net
@@ -100,9 +101,10 @@ class Remembered:
         -------
         ndarray of shape (n_tasks,)
         """
+        net = prediction_net(self.estimator, module)
         return np.array(
             [
-                loss_on(self.estimator, module, some_rows(part), loss)
+                loss_on(self.estimator, net, some_rows(part), loss)
                 for part, loss in zip(self.examples, self.losses, strict=True)
             ]
         )
@@ -127,17 +129,15 @@ def some_rows(part: Examples, n_rows: int = _SOURCE_ROWS) -> Examples:
     return part.take(np.linspace(0, len(part) - 1, n_rows).astype(np.intp))
 
 
-def loss_on(
-    estimator: Learner, module: nn.Module, part: Examples, loss: nn.Module
-) -> float:
-    """Loss of a module on some rows, without dropout.
+def loss_on(estimator: Learner, net: NeuralNet, part: Examples, loss: nn.Module) -> float:
+    """Loss on some rows, without dropout.
 
     Parameters
     ----------
     estimator : classifier
         Fitted.
-    module : Module
-        Whose loss it is.
+    net : NeuralNet
+        Whose loss it is, as :func:`~sk_mer.engine.build.prediction_net` makes it.
     part : Examples
         The rows.
     loss : Module
@@ -150,23 +150,23 @@ def loss_on(
     given = {}
     if part.weights is not None:
         given["sample_weight"] = torch.from_numpy(part.weights.astype(np.float32))
-    logits = torch.from_numpy(logits_of(estimator, module, part.X))
+    logits = torch.from_numpy(logits_of(estimator, net, part.X))
     with torch.no_grad():
         found = loss.to("cpu")(logits, torch.from_numpy(part.targets.encoded), **given)
     return float(found)
 
 
 def logits_of(
-    estimator: Learner, module: nn.Module, X: MultimodalArray
+    estimator: Learner, net: NeuralNet, X: MultimodalArray
 ) -> NDArray[np.float32]:
-    """What a module answers to utterances.
+    """What a net answers to utterances.
 
     Parameters
     ----------
     estimator : classifier
         Fitted.
-    module : Module
-        Which answers.
+    net : NeuralNet
+        See :func:`loss_on`.
     X : MultimodalArray
         Utterances.
 
@@ -174,6 +174,5 @@ def logits_of(
     -------
     ndarray of shape (n, n_labels)
     """
-    net = prediction_net(estimator, module)
     dataset = estimator._dataset(X, None, estimator._n_steps)
     return np.asarray(net.forward(dataset).numpy())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import sk_mer
 from sk_mer import LFLSTMClassifier, MultimodalArray
 from sk_mer.continual.memory import EpisodicMemory
+from sk_mer.models.lf_lstm import LFLSTMModule
 from sk_mer.targets import Examples, Targets
 
 from ..systems import CLASSES, EVERY_CLASSIFIER, LABELS, X, make
@@ -48,34 +50,42 @@ def test_labels_that_come_pause_and_return():
 
 
 def test_a_stream_of_calls(monkeypatch):
-    """Rows that a step reads, and what is kept, do not grow with the calls."""
-    from sk_mer.continual import remembered
+    """Rows that the network reads in a call, and what is kept, do not grow with the calls."""
+    read, real = [0], LFLSTMModule.forward
 
-    read, real = [], remembered.Remembered.drawn
+    def forward(self, sequences, lengths):
+        read[0] += len(next(iter(lengths.values())))
+        return real(self, sequences, lengths)
 
-    def drawn(self, n_rows):
-        found = real(self, n_rows)
-        read.append(sum(len(batch[1]) for batch, _ in found))
-        return found
-
-    monkeypatch.setattr(remembered.Remembered, "drawn", drawn)
+    monkeypatch.setattr(LFLSTMModule, "forward", forward)
     rng = np.random.default_rng(0)
     data = rng.normal(size=(20, 4)).astype(np.float32)
     y = pd.DataFrame((data[:, :3] > 0).astype(int), columns=NAMES)
     model = LFLSTMClassifier(
         hidden_sizes=3, num_layers=1, max_epochs=1, validation_fraction=None,
         continual={"method": "gem", "max_epochs": 1}, memory_size=18, random_state=0,
+        store_memory=True,
     ).fit(data, y[["a"]])  # fmt: skip
     told = [["a"], ["a", "b"], ["c"]]
-    for call in range(12):
+    found = []
+    for call in range(24):
         rows = rng.permutation(20)[:10]
         rows = rows if y.iloc[rows].nunique().min() == 2 else np.arange(20)[::2]
+        read[0] = 0
         model.partial_fit(data[rows], y.iloc[rows][told[call % 3]])
-        assert len(model.memory_) <= 18
-        assert len(model.memory_.episodes) <= 3
+        found.append((read[0], len(model.memory_), len(model.memory_.episodes)))
+        if call == 8:
+            early = n_bytes(model)
     assert model.labels_ == ["a", "b", "c"]
-    assert len(read) == 12
-    assert max(read) <= 18
+    assert set(found[2:]) == {(found[2][0], 18, 3)}
+    assert n_bytes(model) < early + 100
+    assert len(model.continual_report_) == 24
+
+
+def n_bytes(model):
+    """Of a pickle without what is written down of every call and epoch."""
+    kept = {**model.__getstate__(), "history_": [], "continual_report_": []}
+    return len(pickle.dumps(kept))
 
 
 @pytest.mark.parametrize("form", ["columns", "classes"])
