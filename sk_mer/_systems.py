@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from . import models
-from .engine.training import forked_seed
+from .engine.devices import forked_seed
 from .models._facts import FACTS, SystemFacts
 from .module_spec import ModuleSpec
 

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from ._warn import warn_user
 from .engine.build import RANK
+from .engine.epochs import ValidationWeightedAccuracy
 from .engine.losses import bare_logits
-from .engine.training import ValidationWeightedAccuracy, whole_epochs
+from .engine.training import whole_epochs
 from .metrics import ranking_auc
 from .targets import UNKNOWN_CLASS, Examples, Targets, known_cells, to_indicators
 

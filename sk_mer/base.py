@@ -20,15 +20,10 @@ from ._shared_docs import fill_shared_docs
 from ._warn import warn_user
 from .batching import BatchIterator, MultimodalDataset
 from .engine.build import RANK
+from .engine.devices import check_device, check_precision
+from .engine.epochs import ValidationWeightedAccuracy
 from .engine.net_params import check_net_params
-from .engine.training import (
-    ValidationWeightedAccuracy,
-    check_device,
-    check_draws,
-    check_precision,
-    train_net,
-    whole_epochs,
-)
+from .engine.training import check_draws, train_net, whole_epochs
 from .fitted import FittedNet
 from .labels.space import quoted
 from .model_selection import validation_split

@@ -30,6 +30,8 @@ from .continual.partial_fit import IncrementalMixin
 from .continual.settings import METHODS
 from .emotion_predictor import EmotionPredictor
 from .engine.build import prediction_net
+from .engine.devices import forked_seed
+from .engine.epochs import ValidationWeightedAccuracy
 from .engine.losses import (
     ClassLoss,
     MultiLabelLoss,
@@ -37,7 +39,7 @@ from .engine.losses import (
     label_weights,
     refuse_unfit_loss,
 )
-from .engine.training import ValidationWeightedAccuracy, forked_seed, given_criterion
+from .engine.training import given_criterion
 from .labels.space import LabelSpace, recipes_of_codes, resolve_label_space
 from .model_selection import given_thresholds, thresholds_after_fit, tune_thresholds
 from .module_spec import ModuleSpec

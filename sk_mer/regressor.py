@@ -16,8 +16,9 @@ from torch import nn
 from ._label_columns import align_to_model, finite_columns, refuse_other_order
 from ._target_forms import as_array
 from .base import BaseMultimodalEstimator
+from .engine.devices import forked_seed
 from .engine.losses import ConcordanceLoss, SquaredLoss, refuse_unfit_loss
-from .engine.training import forked_seed, given_criterion
+from .engine.training import given_criterion
 from .module_spec import ModuleSpec
 from .targets import Examples, Targets, check_numbers
 

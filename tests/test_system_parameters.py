@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import sk_mer
-from sk_mer.engine.training import has_bf16
+from sk_mer.engine.devices import has_bf16
 
 from .systems import (
     ALL,

@@ -15,8 +15,8 @@ from skorch.callbacks import Callback
 
 import sk_mer
 from sk_mer import MultimodalArray
+from sk_mer.engine.devices import has_bf16
 from sk_mer.engine.net import MultimodalNet
-from sk_mer.engine.training import has_bf16
 from sk_mer.metrics import concordance_score, label_auc_score
 
 from . import systems

@@ -11,7 +11,7 @@ from torch import nn
 
 from ..batching import MultimodalDataset
 from ..engine.build import NetSettings
-from ..engine.training import ValidationWeightedAccuracy
+from ..engine.epochs import ValidationWeightedAccuracy
 from ..multimodal.array import MultimodalArray
 from ..targets import Examples, Targets
 from .memory import EpisodicMemory

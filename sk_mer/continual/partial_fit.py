@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import _fit_context
 from sklearn.utils.validation import check_is_fitted
 
-from ..engine.training import forked_seed, whole_epochs
+from ..engine.devices import forked_seed
+from ..engine.training import whole_epochs
 from ..multimodal._rows import numbered
 from ..multimodal.array import MultimodalArray
 from ..targets import Examples

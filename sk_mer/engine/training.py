@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Protocol
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
@@ -21,199 +15,25 @@ from torch import nn
 from .._warn import warn_user
 from ..batching import MultimodalDataset
 from ..labels.space import quoted
-from ..metrics import weighted_accuracies
-from ..targets import known_cells, to_indicators
 from .answers import Answers
 from .build import RANK, NetSettings, make_net, prediction_net, trim_net
 from .checkpoints import EpochCheckpoint, training_key
-from .devices import device_name
+from .epochs import EpochProgress, ExpectedTime, ValidationWeightedAccuracy
 from .losses import ClassLoss, GivenLoss, MultiLabelLoss, SquaredLoss
-from .net import SAMPLE_WEIGHT, GradientClipping
+from .net import GradientClipping
 from .net_params import arguments_of
-from .threads import ProcessLock
 
-__all__ = ["ValidationWeightedAccuracy", "train_net"]
+__all__ = ["train_net", "whole_epochs"]
 
 _PLATEAU_FACTOR = 0.1
 _PLATEAU_PATIENCE = 5
-# Batches from which the time of an epoch is told, after the first.
-_MEASURED = 4
 # An epoch of fewer steps than this learns little.
 _FEW_STEPS = 10
-# Epochs are ranked by weighted accuracy, and by validation loss where it is equal.
-_TIE_BREAK = 1e-9
 _TORCH_FORMS: dict[type[nn.Module], type[nn.Module]] = {
     MultiLabelLoss: nn.BCEWithLogitsLoss,
     ClassLoss: nn.CrossEntropyLoss,
     SquaredLoss: nn.MSELoss,
 }
-
-
-class ValidationWeightedAccuracy(Callback):
-    """Records the mean weighted accuracy of each epoch, from logits already computed.
-
-    Unknown labels are left out, and rows count by their weights.
-
-    Parameters
-    ----------
-    thresholds : ndarray of shape (n_labels,) or None
-        Of multi-label probabilities; None where the highest logit wins.
-    """
-
-    def __init__(self, thresholds: NDArray[np.float64] | None) -> None:
-        self.thresholds = thresholds
-
-    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Forget the last epoch."""
-        self.logits_: list[NDArray[Any]] = []
-        self.targets_: list[NDArray[Any]] = []
-        self.weights_: list[NDArray[Any]] = []
-
-    def on_batch_end(
-        self, net: NeuralNet, batch: Any = None, training: bool = False, **kwargs: Any
-    ) -> None:
-        """Keep the answers to validation rows."""
-        if not training:
-            self.logits_.append(kwargs["y_pred"].detach().cpu().numpy())
-            self.targets_.append(batch[1].cpu().numpy())
-            given = batch[0].get(SAMPLE_WEIGHT) if isinstance(batch[0], Mapping) else None
-            rows = np.ones(len(batch[1])) if given is None else given.cpu().numpy()
-            self.weights_.append(rows)
-
-    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Record the score, and what epochs are ranked by."""
-        logits, targets = np.concatenate(self.logits_), np.concatenate(self.targets_)
-        n_labels = logits.shape[1]
-        if self.thresholds is None:
-            guess = to_indicators(logits.argmax(axis=1), n_labels)
-        else:
-            guess = expit(logits) > self.thresholds
-        counted = known_cells(targets, n_labels) * np.concatenate(self.weights_)[:, None]
-        by_label = weighted_accuracies(to_indicators(targets, n_labels), guess, counted)
-        score = float(np.nanmean(by_label))
-        net.history.record("valid_weighted_accuracy", score)
-        # At first a slow learner answers the same to all: its score stands still, while
-        # its loss already falls.
-        rank = score - _TIE_BREAK * net.history[-1, "valid_loss"]
-        net.history.record(RANK, rank)
-
-
-class EpochProgress(Callback):
-    """Tells scikit-learn's callbacks of each epoch.
-
-    Parameters
-    ----------
-    estimator : estimator
-        What is being fitted.
-    context : CallbackContext
-        Its task; the epochs are subtasks.
-    """
-
-    def __init__(self, estimator: Any, context: Any) -> None:
-        self.estimator = estimator
-        self.context = context
-
-    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        self.stopped_ = False
-
-    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        self.epoch_ = self.context.subcontext(task_name="epoch")
-        self.epoch_.call_on_fit_task_begin(estimator=self.estimator)
-
-    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        self.stopped_ = bool(self.epoch_.call_on_fit_task_end(estimator=self.estimator))
-        if self.stopped_:
-            raise KeyboardInterrupt  # skorch's word for "stop and keep what is learned"
-
-
-class ExpectedTime(Callback):
-    """Prints how long an epoch will take, once some batches of the first are done.
-
-    The first batch is left out: it waits for memory, and on a GPU for kernels.
-    """
-
-    def on_train_begin(self, net: NeuralNet, X: Any = None, **kwargs: Any) -> None:
-        """Begin to count."""
-        self.n_rows_ = getattr(X, "n_read", len(X))
-        self.batches_: list[tuple[float, int]] = []
-
-    def on_batch_end(
-        self, net: NeuralNet, batch: Any = None, training: bool = False, **kwargs: Any
-    ) -> None:
-        """Measure a few batches, and say what they lead to."""
-        if not training or len(net.history) > 1 or len(self.batches_) > _MEASURED:
-            return
-        self.batches_.append((time.perf_counter(), len(batch[1])))
-        n_seen = sum(n for _, n in self.batches_)
-        if len(self.batches_) <= _MEASURED or n_seen >= self.n_rows_:
-            return
-        rate = (self.batches_[-1][0] - self.batches_[0][0]) / (n_seen - self.batches_[0][1])
-        epoch = rate * self.n_rows_
-        print(
-            f"An epoch will take about {_duration(epoch)}, all of max_epochs="
-            f"{net.max_epochs} at most {_duration(epoch * net.max_epochs)}."
-        )
-
-
-def _duration(seconds: float) -> str:
-    for size, unit in ((3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.2g} s"
-
-
-_SEEDED = ProcessLock()
-
-
-@contextmanager
-def forked_seed(seed: int, device: Any) -> Iterator[None]:
-    """Seed torch inside, and leave its global state outside as it was.
-
-    torch has one stream of random numbers a process. Threads that drew from it at once
-    would get each other's numbers, so they take turns.
-    """
-    named = torch.device(device_name(device))
-    cuda = [named] if named.type == "cuda" else []
-    with _SEEDED.held(), torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(seed)
-        yield
-
-
-def check_device(device: Any) -> None:
-    """Refuse devices that this machine lacks."""
-    device = device_name(device)
-    try:
-        kind = torch.device(device).type
-    except RuntimeError:
-        raise ValueError(
-            f"device={device!r} is no torch device; expected 'auto', 'cpu', 'cuda' ..."
-        ) from None
-    if kind == "cuda" and (torch.device(device).index or 0) >= torch.cuda.device_count():
-        raise ValueError(
-            f"device={device!r} was asked for, but torch finds "
-            f"{torch.cuda.device_count()} CUDA devices here; use device='cpu'."
-        )
-
-
-def check_precision(precision: str, device: Any) -> None:
-    """Refuse bfloat16 where it would be emulated, more slowly than float32."""
-    if precision == "bf16" and not has_bf16(device):
-        raise ValueError(
-            f"precision='bf16' was asked for, but {device!r} has no units for bfloat16 "
-            "here; use precision='fp32'."
-        )
-
-
-def has_bf16(device: Any) -> bool:
-    """Whether a device multiplies in bfloat16."""
-    kind = torch.device(device_name(device)).type
-    if kind == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if kind != "cpu":
-        return False
-    avx512 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    return bool(avx512() or amx())
 
 
 def check_draws(net_params: Mapping[str, Any] | None, random_state: Any) -> None:

@@ -18,9 +18,8 @@ from .._regular_files import refuse_special_file
 from .._warn import warn_user
 from ..continual.memory import EpisodicMemory
 from ..engine.build import prediction_net
-from ..engine.devices import device_name
+from ..engine.devices import check_device, check_precision, device_name
 from ..engine.net_params import OWN_PARAMETERS
-from ..engine.training import check_device, check_precision
 from ..labels.suggestions import is_keyed_vectors
 from .model_header import (
     FITTED,

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from sk_mer import EFLSTMClassifier, LFLSTMClassifier, MTEClassifier
 from sk_mer.batching import MultimodalDataset
-from sk_mer.engine import training
+from sk_mer.engine import devices
 from sk_mer.engine.build import make_net
 from sk_mer.engine.casts import cast_weights
 from sk_mer.engine.losses import GivenLoss
@@ -117,7 +117,7 @@ for precision in sys.argv[1:]:
 
 
 def test_same_seed_same_weights_in_two_processes():
-    precisions = ["fp32", "bf16"] if training.has_bf16("cpu") else ["fp32"]
+    precisions = ["fp32", "bf16"] if devices.has_bf16("cpu") else ["fp32"]
     command = [sys.executable, "-c", SCRIPT, *precisions]
     first, second = (
         subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -130,7 +130,7 @@ def test_same_seed_same_weights_in_two_processes():
 
 @pytest.fixture
 def bf16():
-    if not training.has_bf16("cpu"):
+    if not devices.has_bf16("cpu"):
         pytest.skip("this CPU has no units for bfloat16")
 
 
@@ -253,7 +253,7 @@ class TestBfloat16:
     ):
         mte.set_params(precision="bf16").fit(emotions.X, y).save(tmp_path / "model")
         low = mte.predict_proba(emotions.X)
-        monkeypatch.setattr(training, "has_bf16", lambda device: False)
+        monkeypatch.setattr(devices, "has_bf16", lambda device: False)
         with pytest.warns(UserWarning, match="loaded with precision='fp32'"):
             loaded = MTEClassifier.load(tmp_path / "model")
         found = loaded.predict_proba(emotions.X)
@@ -266,7 +266,7 @@ class TestBfloat16:
 
 
 def test_bf16_is_refused_without_units_for_it(emotions, mte, y, monkeypatch):
-    monkeypatch.setattr(training, "has_bf16", lambda device: False)
+    monkeypatch.setattr(devices, "has_bf16", lambda device: False)
     with pytest.raises(ValueError, match="no units for bfloat16 here; use precision"):
         mte.set_params(precision="bf16").fit(emotions.X, y)
 

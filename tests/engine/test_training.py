@@ -13,7 +13,7 @@ from sklearn.base import clone
 from skorch.callbacks import Callback
 
 from sk_mer import MTEClassifier
-from sk_mer.engine.training import forked_seed
+from sk_mer.engine.devices import forked_seed
 from sk_mer.metrics import weighted_accuracy_score
 from sk_mer.model_selection import tune_thresholds
 

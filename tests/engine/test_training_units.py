@@ -18,22 +18,19 @@ from torch.utils.data import DataLoader
 
 from sk_mer import MTEClassifier, MultimodalArray
 from sk_mer.batching import MultimodalDataset
-from sk_mer.engine import training
+from sk_mer.engine import devices, epochs
 from sk_mer.engine.build import RANK
-from sk_mer.engine.losses import ClassLoss, GivenLoss, MultiLabelLoss
-from sk_mer.engine.net import GradientClipping
-from sk_mer.engine.net_params import check_net_params
-from sk_mer.engine.training import (
-    EpochProgress,
-    ValidationWeightedAccuracy,
+from sk_mer.engine.devices import (
     check_device,
-    check_draws,
     check_precision,
     forked_seed,
     has_bf16,
-    train_net,
-    whole_epochs,
 )
+from sk_mer.engine.epochs import EpochProgress, ValidationWeightedAccuracy
+from sk_mer.engine.losses import ClassLoss, GivenLoss, MultiLabelLoss
+from sk_mer.engine.net import GradientClipping
+from sk_mer.engine.net_params import check_net_params
+from sk_mer.engine.training import check_draws, given_criterion, train_net, whole_epochs
 
 NAN = float("nan")
 
@@ -215,7 +212,7 @@ class TestPrecision:
             asked.append(device)
             return device == "cuda"
 
-        monkeypatch.setattr(training, "has_bf16", answer)
+        monkeypatch.setattr(devices, "has_bf16", answer)
         check_precision("bf16", "cuda")
         check_precision("fp32", "cpu")
         with pytest.raises(ValueError, match=r"precision='bf16' .* 'cpu' has no units"):
@@ -619,7 +616,7 @@ class TestExpectedTime:
     def printed(monkeypatch, capsys, n_rows, *, seconds=2.0, verbose=1):
         ticks = itertools.count(100.0, seconds)
         clock = SimpleNamespace(perf_counter=lambda: next(ticks))
-        monkeypatch.setattr(training, "time", clock)
+        monkeypatch.setattr(epochs, "time", clock)
         given = {"callbacks__print_log__sink": lambda text: None}
         settings = {"batch_size": 4, "max_epochs": 90, "verbose": verbose}
         trained(data([YES[0]] * n_rows), **settings, net_params=given)
@@ -655,30 +652,30 @@ class TestGivenCriterion:
     own = MultiLabelLoss(torch.tensor([2.0, 3.0]))
 
     def test_default(self):
-        assert training.given_criterion(None, self.own) is self.own
-        assert training.given_criterion({"optimizer": "x"}, self.own) is self.own
+        assert given_criterion(None, self.own) is self.own
+        assert given_criterion({"optimizer": "x"}, self.own) is self.own
 
     def test_arguments_alone_are_for_the_default_and_its_weights(self):
-        found = training.given_criterion({"criterion__reduction": "sum"}, self.own).inner
+        found = given_criterion({"criterion__reduction": "sum"}, self.own).inner
         assert type(found) is nn.BCEWithLogitsLoss
         assert found.reduction == "sum"
         assert found.pos_weight.tolist() == [2.0, 3.0]
         other = torch.tensor([5.0, 5.0])
-        found = training.given_criterion({"criterion__pos_weight": other}, self.own).inner
+        found = given_criterion({"criterion__pos_weight": other}, self.own).inner
         assert found.pos_weight.tolist() == [5.0, 5.0]
         classes = ClassLoss(torch.tensor([1.0, 4.0]))
-        found = training.given_criterion({"criterion__label_smoothing": 0.1}, classes).inner
+        found = given_criterion({"criterion__label_smoothing": 0.1}, classes).inner
         assert type(found) is nn.CrossEntropyLoss
         assert (found.label_smoothing, found.weight.tolist()) == (0.1, [1.0, 4.0])
 
     def test_a_loss_of_ones_own(self):
         given = {"criterion": nn.MultiLabelSoftMarginLoss, "criterion__reduction": "sum"}
-        found = training.given_criterion(given, self.own).inner
+        found = given_criterion(given, self.own).inner
         assert type(found) is nn.MultiLabelSoftMarginLoss
         assert found.reduction == "sum"
         made = nn.MultiLabelSoftMarginLoss()
-        assert training.given_criterion({"criterion": made}, self.own).inner is made
+        assert given_criterion({"criterion": made}, self.own).inner is made
 
     def test_arguments_of_a_loss_without_any(self):
         with pytest.raises(ValueError, match="'criterion__margin', but the loss of this"):
-            training.given_criterion({"criterion__margin": 1}, nn.Identity())
+            given_criterion({"criterion__margin": 1}, nn.Identity())

@@ -221,7 +221,7 @@ def test_devices_that_do_not_compute(load_changed, tiny, device):
 
 
 def test_precision_that_is_not_here(load_changed, monkeypatch):
-    monkeypatch.setattr("sk_mer.engine.training.has_bf16", lambda device: False)
+    monkeypatch.setattr("sk_mer.engine.devices.has_bf16", lambda device: False)
     message = (
         r"^The model was saved with precision='bf16', which .*; it is loaded with preci"
     )
