@@ -9,7 +9,7 @@ OUTPUT ?= bench_output
 SHELL := bash
 
 .PHONY: demo test lint types docs bench bench-fewshot bench-missing bench-systems
-.PHONY: bench-scale bench-zero-shot bench-zero-shot-encoder bench-defaults
+.PHONY: bench-scale bench-engines bench-zero-shot bench-zero-shot-encoder bench-defaults
 .PHONY: bench-semi-supervised bench-emobed paper fuzz mutants clean
 .DEFAULT_GOAL := help
 
@@ -62,7 +62,11 @@ bench: $(VENV)/.test  ## Measure speed and memory as ratios; OUTPUT=folder for t
 	  $(BIN)/python benchmarks/$$what.py | tee $(OUTPUT)/bench_$$what.txt || exit 1; \
 	done
 
-bench-scale: $(VENV)/.test  ## Cost from a thousand utterances to a million; an hour
+bench-engines: $(VENV)/.test  ## Speed of all systems beside the straight way
+	@mkdir -p $(OUTPUT)
+	$(BIN)/python benchmarks/engines.py --output $(OUTPUT)/engines.csv $(ARGS)
+
+bench-scale: $(VENV)/.test  ## Cost from a thousand utterances to a million
 	$(BIN)/python benchmarks/scale.py --output $(OUTPUT) $(ARGS)
 
 bench-fewshot: $(VENV)/.test  ## Learn new emotions from a few samples; DATA=folder too
