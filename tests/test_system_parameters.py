@@ -22,6 +22,7 @@ from .systems import (
     ALL,
     CLASSES,
     CLASSIFIERS,
+    COMMON,
     EVERY,
     GEM,
     LABELS,
@@ -238,11 +239,19 @@ LONG = ("CMDMClassifier", "EmoBedClassifier", "MCTNClassifier")
 AGAINST = dict.fromkeys(LONG, LONGER)
 
 
-def against(name, **changes):
-    """A system after a task that wants the opposite of the one before."""
+@lru_cache
+def first_task(name, memory_size=COMMON["memory_size"]):
     settings = AGAINST.get(name, {"max_epochs": 1})
-    first = make(name, **settings, **changes).fit(X, 1 - LABELS)
-    return first.partial_fit(X[:64], LABELS.iloc[:64])
+    return make(name, **settings, memory_size=memory_size).fit(X, 1 - LABELS)
+
+
+def against(name, memory_size=COMMON["memory_size"], **changes):
+    """A system after a task that wants the opposite of the one before."""
+    first = first_task(name, memory_size)
+    model = copy.deepcopy(first)
+    model.memory_ = copy.deepcopy(first.memory_)  # copies leave it out
+    model.set_params(**changes)
+    return model.partial_fit(X[:64], LABELS.iloc[:64])
 
 
 def continual(name):

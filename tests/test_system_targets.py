@@ -154,14 +154,23 @@ def test_weights_of_rows(name, weights, rows, form):
 
 
 @lru_cache
-def before_a_task(name, continual):
-    model = plain(name, continual=continual, memory_strength=0.5)
-    return model.fit(X, 1 - LABELS)
+def before_a_task(name, memory_size, rows=tuple(ROWS), weights=None):
+    """Of every method alike."""
+    given = np.array(weights) if weights else None
+    rows = list(rows)
+    model = plain(name, memory_size=memory_size)
+    return model.fit(X[rows], 1 - LABELS.iloc[rows], sample_weight=given)
+
+
+def on_from(before, continual):
+    """A copy of a fitted model, its memory too, that learns on by another method."""
+    model = copy.deepcopy(before)
+    model.memory_ = copy.deepcopy(before.memory_)
+    return model.set_params(continual=continual, memory_strength=0.5)
 
 
 def after_a_task(name, continual, rows, weights=None):
-    model = copy.deepcopy(before_a_task(name, continual))
-    model.memory_ = getattr(before_a_task(name, continual), "memory_", None)
+    model = on_from(before_a_task(name, 32), continual)
     model.partial_fit(X[rows], LABELS.iloc[rows], sample_weight=weights)
     return answers(model)
 
@@ -184,11 +193,8 @@ def test_weights_of_rows_of_a_task(name, weights, rows, continual):
 @WEIGHTS
 @pytest.mark.parametrize("continual", ["gem-gradient", "joint", "replay"])
 def test_weights_of_rows_that_are_remembered(name, weights, rows, continual):
-    settings = {"continual": continual, "memory_size": None, "memory_strength": 0.5}
-
     def after(rows, weights=None):
-        model = plain(name, **settings)
-        model.fit(X[rows], 1 - LABELS.iloc[rows], sample_weight=weights)
+        model = on_from(before_a_task(name, None, tuple(rows), weights), continual)
         return answers(model.partial_fit(X[:40], LABELS.iloc[:40]))
 
-    close(after(ROWS, weights), after(rows), rtol=1e-3, atol=1e-4)
+    close(after(ROWS, tuple(weights)), after(rows), rtol=1e-3, atol=1e-4)

@@ -92,8 +92,10 @@ def kill_when_busy(client, pids):
     os.kill(min(pids.values()), signal.SIGKILL)
 
 
+STEPS = {"hidden_sizes": (16, 6, 6), "num_layers": 1, "lr": 0.01, "max_epochs": 7}
+STEPS |= {"patience": None, "validation_fraction": None, "dropout": 0.0, "random_state": 0}
 LAUNCHED = """
-    import sys
+    import json, sys
     import numpy as np, torch
     from accelerate import Accelerator
     from sk_mer import MTEClassifier
@@ -101,78 +103,56 @@ LAUNCHED = """
     torch.set_num_threads(1)
     accelerator = Accelerator(cpu=True)
     assert accelerator.num_processes == 2
-    data = make_multimodal_emotions(240, noise=0.5, random_state=0)
-    model = MTEClassifier(
-        label_vectors=data.label_vectors, hidden_sizes=(16, 12, 8), lr=0.01, batch_size=16,
-        max_epochs=6, random_state=0, net_params={"accelerator": accelerator},
-    ).fit(data.X[:237], data.y[data.seen][:237])  # no batch of two equal shares
+    path, steps = sys.argv[1], json.loads(sys.argv[2])
+
+    def fitted(n, rows, **settings):
+        data = make_multimodal_emotions(n, noise=0.5, random_state=0)
+        settings["net_params"] = {"accelerator": accelerator}
+        model = MTEClassifier(
+            label_vectors=data.label_vectors, batch_size=16, **settings
+        ).fit(data.X[:rows], data.y[data.seen][:rows])
+        return model, [epoch["train_loss"] for epoch in model.history_]
+
+    # No batch of two equal shares.
+    settings = {"hidden_sizes": (16, 12, 8), "lr": 0.01, "max_epochs": 6, "random_state": 0}
+    model, uneven = fitted(240, 237, **settings)
     state = model.net_.module_.state_dict()
     flat = torch.cat([w.double().ravel() for w in state.values()])
     both = accelerator.gather(flat[None])
     assert torch.equal(both[0], both[1]), "the processes went apart"
-    losses = [epoch["train_loss"] for epoch in model.history_]
+    _, shared = fitted(96, 96, **steps)
     if accelerator.is_main_process:
-        model.save(sys.argv[1])
-        print(len(losses), losses[0], losses[-1])
+        model.save(path)
+        print(json.dumps([uneven, shared]))
     accelerator.wait_for_everyone()
     accelerator.end_training()
 """
 
 
 def test_two_processes_of_accelerate(emotions, tmp_path):
+    """One launch: of shares that are not equal, and of the steps of twice the batch."""
     pytest.importorskip("accelerate", reason="needs the accelerate extra")
-    path = tmp_path / "model"
-    n_epochs, first, last = launched(tmp_path, LAUNCHED, str(path)).split()[-3:]
-    assert int(n_epochs) == 6
-    assert float(last) < 0.9 * float(first)
-    model = MTEClassifier.load(path)
-    truth = emotions.y[emotions.seen].to_numpy()
-    proba = model.predict_proba(emotions.X)
-    assert proba[truth == 1].mean() > proba[truth == 0].mean() + 0.1
-
-
-STEPS = {"hidden_sizes": (16, 6, 6), "num_layers": 1, "lr": 0.01, "max_epochs": 7}
-STEPS |= {"patience": None, "validation_fraction": None, "dropout": 0.0, "random_state": 0}
-SHARED_OUT = """
-    import json, sys
-    import numpy as np, torch
-    from accelerate import Accelerator
-    from sk_mer import MTEClassifier
-    from sk_mer.datasets import make_multimodal_emotions
-    torch.set_num_threads(1)
-    data = make_multimodal_emotions(96, noise=0.5, random_state=0)
-    accelerator = Accelerator(cpu=True)
-    model = MTEClassifier(
-        label_vectors=data.label_vectors, batch_size=16, **json.loads(sys.argv[1]),
-        net_params={"accelerator": accelerator},
-    ).fit(data.X, data.y[data.seen])
-    if accelerator.is_main_process:
-        print(json.dumps([epoch["train_loss"] for epoch in model.history_]))
-    accelerator.wait_for_everyone()
-    accelerator.end_training()
-"""
-
-
-def launched(tmp_path, script, *arguments):
-    """What two processes print."""
-    path = tmp_path / "script.py"
-    path.write_text(textwrap.dedent(script))
+    path, script = tmp_path / "model", tmp_path / "script.py"
+    script.write_text(textwrap.dedent(LAUNCHED))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc_per_node=2", str(path), *arguments]
+    command += ["--nproc_per_node=2", str(script), str(path), json.dumps(STEPS)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
-def test_two_processes_make_the_steps_of_twice_the_batch(tmp_path):
-    """21 steps: seven epochs of three."""
-    pytest.importorskip("accelerate", reason="needs the accelerate extra")
+    uneven, shared = json.loads(done.stdout.splitlines()[-1])
+    learned(emotions, uneven, MTEClassifier.load(path))
     data = make_multimodal_emotions(96, noise=0.5, random_state=0)
     alone = MTEClassifier(label_vectors=data.label_vectors, batch_size=32, **STEPS)
     alone.fit(data.X, data.y[data.seen])
-    losses = json.loads(launched(tmp_path, SHARED_OUT, json.dumps(STEPS)))
     expected = [epoch["train_loss"] for epoch in alone.history_]
-    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    np.testing.assert_allclose(shared, expected, rtol=1e-5)  # 21 steps
+
+
+def learned(emotions, losses, model):
+    assert len(losses) == 6
+    assert losses[-1] < 0.9 * losses[0]
+    truth = emotions.y[emotions.seen].to_numpy()
+    proba = model.predict_proba(emotions.X)
+    assert proba[truth == 1].mean() > proba[truth == 0].mean() + 0.1
 
 
 def test_one_process_of_accelerate_trains_as_without(emotions, mte):

@@ -18,32 +18,32 @@ from ..conftest import SMALL, encoder_size, with_vectors
 PREDICT = """
 import sys, joblib, numpy as np, torch, sk_mer
 torch.set_num_threads(1)
-path, data, out = sys.argv[1:]
-model = joblib.load(path) if path.endswith("joblib") else sk_mer.load(path)
+data, *paths = sys.argv[1:]
 X = joblib.load(data)
-np.save(out, model.predict_proba(X))
+for path in paths:
+    model = joblib.load(path) if path.endswith("joblib") else sk_mer.load(path)
+    np.save(path + ".npy", model.predict_proba(X))
 """
 
 
-def in_new_process(path, X, folder):
-    joblib.dump(X, folder / "data")
-    out = folder / "proba.npy"
-    subprocess.run([sys.executable, "-c", PREDICT, path, folder / "data", out], check=True)
-    return np.load(out)
-
-
-@pytest.mark.parametrize("suffix", ["joblib", "safetensors"])
-@pytest.mark.parametrize("system", [MTEClassifier, EFLSTMClassifier, LFLSTMClassifier])
-def test_round_trip(aligned, tmp_path, suffix, system):
-    own = with_vectors(system, aligned.label_vectors)
-    model = system(**encoder_size(system, (16, 6, 5)), **own, **SMALL)
-    model.fit(aligned.X, aligned.y[aligned.seen])
-    if system is MTEClassifier:
-        model.set_labels([*aligned.unseen, "happy"])
-    path = tmp_path / f"model.{suffix}"
-    joblib.dump(model, path) if suffix == "joblib" else model.save(path)
-    expected = model.predict_proba(aligned.X)
-    np.testing.assert_array_equal(in_new_process(str(path), aligned.X, tmp_path), expected)
+def test_round_trip(aligned, tmp_path):
+    expected = {}
+    for system in (MTEClassifier, EFLSTMClassifier, LFLSTMClassifier):
+        own = with_vectors(system, aligned.label_vectors)
+        model = system(**encoder_size(system, (16, 6, 5)), **own, **SMALL)
+        model.fit(aligned.X, aligned.y[aligned.seen])
+        if system is MTEClassifier:
+            model.set_labels([*aligned.unseen, "happy"])
+        path = str(tmp_path / system.__name__)
+        joblib.dump(model, f"{path}.joblib")
+        model.save(f"{path}.safetensors")
+        proba = model.predict_proba(aligned.X)
+        expected |= {f"{path}.{suffix}": proba for suffix in ("joblib", "safetensors")}
+    joblib.dump(aligned.X, tmp_path / "data")
+    command = [sys.executable, "-c", PREDICT, tmp_path / "data", *expected]
+    subprocess.run(command, check=True)
+    for path, proba in expected.items():
+        np.testing.assert_array_equal(np.load(f"{path}.npy"), proba)
 
 
 @pytest.mark.parametrize("how", ["joblib", "save"])
