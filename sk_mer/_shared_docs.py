@@ -68,7 +68,9 @@ on_empty : {"prior", "nan", "skip", "error"}, default="prior"
     training rows, with a warning; NaN, where ``predict`` says no label, or the most
     frequent class; or ``"skip"``: there are none, so that answers have fewer rows than X.
 device : str or torch.device, default="cpu"
-    Where torch computes; ``"auto"`` takes a GPU where there is one.
+    Where torch computes; ``"auto"`` takes a GPU where there is one. ``"worker"`` shares out
+    the GPUs of a machine among joblib's workers (``n_jobs`` of a search): worker `k` takes
+    GPU `k`, and they begin again where there are fewer; without a GPU it is the CPU.
 precision : {"fp32", "bf16"}, default="fp32"
     Matrix products in float32, or in bfloat16 where the device has units for it: faster,
     with two to three significant digits in each product.

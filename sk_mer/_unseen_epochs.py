@@ -189,8 +189,8 @@ class _UnseenAUC(ValidationWeightedAccuracy):
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Record the AUC."""
-        logits, y = np.concatenate(self.logits_), np.concatenate(self.targets_)
-        n_labels, rows = logits.shape[1], np.concatenate(self.weights_)
+        logits, y, rows = self.answers()
+        n_labels = logits.shape[1]
         if y.ndim == 1:  # a class is weighed against those that are trained on
             others = np.delete(logits, self.left_out, axis=1)
             logits = logits - logsumexp(others, axis=1, keepdims=True)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .host_lengths import known_on_host, longest, on_host
 from .multimodal._hide import draw_hidden, with_hidden
 from .multimodal._rows import numbered
 from .multimodal.array import MultimodalArray
@@ -128,6 +129,13 @@ class MultimodalDataset(torch.utils.data.Dataset[Any]):
             rng = np.random.default_rng([seed, epoch, _DROPOUT_STREAM])
             self._hidden = draw_hidden(self.X, self.modality_dropout, rng)
 
+    def n_steps(self, modality: str, rows: NDArray[np.intp]) -> NDArray[np.int64]:
+        """Steps of a modality that batches hold of some utterances."""
+        lengths = self.X._block(modality).lengths[rows]
+        if self._hidden:
+            lengths = np.where(self._hidden[modality][rows], 0, lengths)
+        return lengths if self.windows is None else lengths.clip(max=self.windows[modality])
+
     def batch(self, rows: NDArray[np.intp]) -> tuple[Batch, torch.Tensor]:
         """One batch.
 
@@ -231,16 +239,22 @@ def split_batch(batch: Any, n_micro_batches: int) -> list[tuple[Batch, torch.Ten
     parts = []
     for first, end in zip([0, *ends], ends, strict=False):
         rows = slice(first, end)
-        lengths = {name: steps[rows] for name, steps in inputs["lengths"].items()}
+        lengths = {
+            name: known_on_host(steps[rows], on_host(steps)[rows])
+            for name, steps in inputs["lengths"].items()
+        }
         sequences = {
-            name: steps[rows, : int(lengths[name].max())]
+            name: steps[rows, : longest(lengths[name])]
             for name, steps in inputs["sequences"].items()
         }
         part: Batch = {"sequences": sequences, "lengths": lengths}
         if "sample_weight" in inputs:
             part["sample_weight"] = inputs["sample_weight"][rows]
         if groups is not None:
-            part["groups"] = groups[rows] - groups[first]
+            host = on_host(groups)
+            part["groups"] = known_on_host(
+                groups[rows] - groups[first], host[rows] - host[first]
+            )
         if "auxiliary" in inputs:
             part["auxiliary"] = {n: v[rows] for n, v in inputs["auxiliary"].items()}
         parts.append((part, y[rows]))
@@ -252,7 +266,7 @@ def _ends(n: int, size: int, groups: torch.Tensor | None) -> list[int]:
     ends = [*range(size, n, size), n]
     if groups is None:
         return ends
-    borders = np.append(np.flatnonzero(np.diff(groups.numpy())) + 1, n)
+    borders = np.append(np.flatnonzero(np.diff(on_host(groups).numpy())) + 1, n)
     return sorted({int(borders[np.searchsorted(borders, end)]) for end in ends})
 
 
@@ -303,6 +317,8 @@ class BatchIterator:
         self.batch_size = batch_size
         self.seed = seed
         self.epoch = 0
+        # What has the utterances on a device, if something has.
+        self.store: Any = None
 
     def __len__(self) -> int:
         unlabeled = self.dataset.unlabeled
@@ -313,6 +329,8 @@ class BatchIterator:
         return math.ceil(n / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Batch, torch.Tensor]]:
+        if self.store is not None:
+            return iter(self.store.batches(self.rows()))
         return (self.dataset.batch(rows) for rows in self.rows())
 
     def rows(self) -> list[NDArray[np.intp]]:

@@ -8,6 +8,7 @@ them with others is refused, as CUDA refuses it: a whole ``fit`` can be run.
 
 from __future__ import annotations
 
+import traceback
 from contextlib import contextmanager
 
 import pytest
@@ -45,15 +46,71 @@ def second_device():
     fork = torch.random.fork_rng
     with pytest.MonkeyPatch.context() as patch, SecondDevice():
         patch.setattr(torch.cuda, "device_count", lambda: 1)
+        patch.setattr(torch.cuda, "mem_get_info", lambda device=None: (2**30, 2**30))
         patch.setattr(torch.random, "fork_rng", lambda devices=(): fork(devices=[]))
         patch.setattr(nn.Module, "_apply", _apply)
         patch.setattr(nn.RNNBase, "_apply", _apply)
         yield
 
 
+# What answers with a number of the device, or with a tensor whose size is one.
+_ASKS = {"item", "tolist", "__bool__", "__int__", "__float__", "__index__", "__contains__",
+         "__repr__", "__format__", "cpu", "nonzero", "argwhere", "masked_select", "unique",
+         "unique_consecutive", "bincount", "equal", "allclose", "is_nonzero"}  # fmt: skip
+_WATCHED = []
+
+
+@contextmanager
+def waits():
+    """Where the processor waits for the device in here: a list of lines of code.
+
+    A GPU computes while the program goes on, until this asks for a number, or sends some
+    from memory that is not pinned.
+    """
+    found = []
+    _WATCHED.append(found)
+    try:
+        yield found
+    finally:
+        _WATCHED.remove(found)
+
+
+def _watch(name, there, args, kwargs):
+    if not _waits(name, there, args, kwargs):
+        return
+    frames = traceback.extract_stack()[:-3]
+    if frames[-1].filename.endswith("clip_grad.py"):
+        return  # torch groups gradients by a device that it asks for without us
+    own = [f"{f.filename}:{f.lineno}" for f in frames if "sk_mer/" in f.filename]
+    line = f"{name} at {own[-1] if own else frames[-1]}"
+    for found in _WATCHED:
+        found.append(line)
+
+
+def _waits(name, there, args, kwargs):
+    if there and (name in _ASKS or (name == "where" and len(args) == 1)):
+        return True
+    if there and name in ("__getitem__", "__setitem__"):
+        index = _tensors(args[1])
+        return any(t.dtype == torch.bool or not isinstance(t, Elsewhere) for t in index)
+    if there and name == "repeat_interleave":
+        return len(_tensors((args, kwargs))) > 1 and "output_size" not in kwargs
+    if name in ("to", "cuda", "type", "copy_"):
+        target, *_ = _target(name, args, kwargs)
+        goes = name == "copy_" or target is not None
+        here = [isinstance(t, Elsewhere) for t in _tensors(args)]
+        end = here[0] if name == "copy_" else target == DEVICE
+        start = here[-1] if name == "copy_" else here[0]
+        return goes and start != end and not kwargs.get("non_blocking")
+    asked = name in ("tensor", "as_tensor", "asarray")
+    return asked and _target(name, args, kwargs)[0] == DEVICE
+
+
 def _call(func, args, kwargs):
     name = getattr(func, "__name__", "")
     there = any(isinstance(t, Elsewhere) for t in _tensors((args, kwargs)))
+    if _WATCHED:
+        _watch(name, there, args, kwargs)
     if func == torch.Tensor.device.__get__:
         return DEVICE if there else PROCESSOR
     if func is torch.device or name == "_parse_to":  # these only read names

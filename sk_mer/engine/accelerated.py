@@ -55,7 +55,7 @@ class AcceleratedNet(AccelerateMixin, MultimodalNet):  # type: ignore[misc]
         return nullcontext()
 
     @property
-    def _divides(self) -> bool:
+    def _divisible(self) -> bool:
         return False
 
     def _initialize_accelerator(self) -> Any:

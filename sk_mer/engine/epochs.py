@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 from skorch import NeuralNet
 from skorch.callbacks import Callback
+from torch import Tensor
 
 from ..metrics import weighted_accuracies
 from ..targets import known_cells, to_indicators
@@ -41,30 +43,38 @@ class ValidationWeightedAccuracy(Callback):
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Forget the last epoch."""
-        self.logits_: list[NDArray[Any]] = []
-        self.targets_: list[NDArray[Any]] = []
-        self.weights_: list[NDArray[Any]] = []
+        self.logits_: list[Tensor] = []
+        self.targets_: list[Tensor] = []
+        self.weights_: list[Tensor] = []
 
     def on_batch_end(
         self, net: NeuralNet, batch: Any = None, training: bool = False, **kwargs: Any
     ) -> None:
         """Keep the answers to validation rows."""
         if not training:
-            self.logits_.append(kwargs["y_pred"].detach().cpu().numpy())
-            self.targets_.append(batch[1].cpu().numpy())
+            self.logits_.append(kwargs["y_pred"].detach())
+            self.targets_.append(batch[1])
             given = batch[0].get(SAMPLE_WEIGHT) if isinstance(batch[0], Mapping) else None
-            rows = np.ones(len(batch[1])) if given is None else given.cpu().numpy()
-            self.weights_.append(rows)
+            ones = torch.ones(len(batch[1]), dtype=torch.float64)
+            self.weights_.append(ones if given is None else given)
+
+    def answers(self) -> list[NDArray[Any]]:
+        """Outputs, targets and weights of the validation rows of an epoch.
+
+        Fetched from a device once, and not batch by batch.
+        """
+        found = (self.logits_, self.targets_, self.weights_)
+        return [torch.cat(part).cpu().numpy() for part in found]
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Record the score, and what epochs are ranked by."""
-        logits, targets = np.concatenate(self.logits_), np.concatenate(self.targets_)
+        logits, targets, weights = self.answers()
         n_labels = logits.shape[1]
         if self.thresholds is None:
             guess = to_indicators(logits.argmax(axis=1), n_labels)
         else:
             guess = expit(logits) > self.thresholds
-        counted = known_cells(targets, n_labels) * np.concatenate(self.weights_)[:, None]
+        counted = known_cells(targets, n_labels) * weights[:, None]
         by_label = weighted_accuracies(to_indicators(targets, n_labels), guess, counted)
         score = float(np.nanmean(by_label))
         net.history.record("valid_weighted_accuracy", score)

@@ -12,14 +12,17 @@ import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
-from skorch.dataset import unpack_data
-from skorch.utils import to_tensor
+from skorch.dataset import get_len, unpack_data
+from skorch.utils import to_device, to_tensor
 from torch import Tensor, nn
 
-from ..batching import split_batch
+from ..batching import BatchIterator, MultimodalDataset, split_batch
 from .answers import AnsweringNet
 from .casts import casts_kept
+from .device_data import DeviceStore
+from .devices import full_products
 from .losses import bare_logits
+from .row_limit import RowLimit
 from .threads import (
     cores_for_micro_batches,
     n_cores,
@@ -32,6 +35,8 @@ __all__ = ["SAMPLE_WEIGHT", "GradientClipping", "MultimodalNet"]
 
 # Entries of a batch that are for the loss and not for the module.
 SAMPLE_WEIGHT, _AUXILIARY = "sample_weight", "auxiliary"
+# Devices that have a memory of their own, or at least torch sees it so.
+_WITH_MEMORY = {"cuda", "mps"}
 
 
 class MultimodalNet(AnsweringNet, NeuralNet):
@@ -44,6 +49,10 @@ class MultimodalNet(AnsweringNet, NeuralNet):
     checkpoint_dir : path or None, default=None
         Where the state of each epoch is kept; a training that was killed then goes on
         from its last finished epoch. See :mod:`sk_mer.engine.checkpoints`.
+    micro_batch_size : int or None, default=None
+        Utterances that are computed at a time at most; None for as many as is fast on a
+        CPU, and for whole batches elsewhere. It becomes smaller by itself where memory
+        runs out.
     **kwargs
         Arguments of :class:`skorch.NeuralNet`.
 
@@ -66,9 +75,12 @@ class MultimodalNet(AnsweringNet, NeuralNet):
         *args: Any,
         precision: str = "fp32",
         checkpoint_dir: Any = None,
+        micro_batch_size: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.micro_batch_size = micro_batch_size
+        self._limit = RowLimit(micro_batch_size)
         self.precision = precision
         self.checkpoint_dir = checkpoint_dir
 
@@ -80,9 +92,27 @@ class MultimodalNet(AnsweringNet, NeuralNet):
         return torch.autocast(kind, torch.bfloat16)
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
-        """The module's answer, under autocast where that was asked for."""
+        """The module's answer, under autocast where that was asked for.
+
+        Where nothing is learned, in micro-batches if memory is too small for the batch.
+        """
         if isinstance(x, Mapping):
             x = {n: value for n, value in x.items() if n not in (SAMPLE_WEIGHT, _AUXILIARY)}
+        if torch.is_grad_enabled() or not _is_ours(x):
+            return self._infer(x, **fit_params)
+        n_rows = len(next(iter(x["lengths"].values())))
+
+        def compute() -> Any:
+            count = self._limit.count(n_rows, "predict") if self._divisible else 1
+            if count == 1:
+                return self._infer(x, **fit_params)
+            parts = split_batch((x, torch.zeros(n_rows)), count)
+            return torch.cat([self._infer(part, **fit_params) for part, _ in parts])
+
+        about = n_rows, "predict", self.device
+        return self._limit.within(compute, *about, lambda: self._divisible)
+
+    def _infer(self, x: Any, **fit_params: Any) -> Any:
         with self.autocast():
             return super().infer(x, **fit_params)
 
@@ -105,8 +135,20 @@ class MultimodalNet(AnsweringNet, NeuralNet):
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute the gradients of a batch, in micro-batches where that is the same."""
-        with casts_kept():
-            return self._train_step(batch, **fit_params)
+        inputs, y = unpack_data(batch)
+
+        def compute() -> dict[str, Any]:
+            with casts_kept():
+                return self._train_step(batch, **fit_params)
+
+        def start_again() -> bool:
+            for weight in self.module_.parameters():
+                weight.grad = None
+            parts = split_batch((inputs, y), 2) if _is_ours(inputs) else []
+            known = _shares(self.criterion_, parts) if len(parts) > 1 else None
+            return self._divisible and known is not None
+
+        return self._limit.within(compute, len(y), "train", self.device, start_again)
 
     def _train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         micro_batches = self._micro_batches(batch)
@@ -123,7 +165,7 @@ class MultimodalNet(AnsweringNet, NeuralNet):
         # The gradient of a mean over a batch is the weighted sum of those over its
         # micro-batches. Each thread adds up its own, every n-th: floating-point sums
         # depend on their order, and so must not on which thread is first.
-        n_threads = min(n_cores(), len(micro_batches))
+        n_threads = min(n_cores(), len(micro_batches)) if self._divides else 1
         tasks = [
             partial(self._gradients, weights, work[first::n_threads])
             for first in range(n_threads)
@@ -141,14 +183,21 @@ class MultimodalNet(AnsweringNet, NeuralNet):
     def _micro_batches(self, batch: Any) -> list[Any]:
         """A batch of ours in micro-batches; any other as it is."""
         inputs, y = unpack_data(batch)
-        ours = isinstance(inputs, Mapping) and {"sequences", "lengths"} <= set(inputs)
-        count = n_micro_batches(len(y)) if ours and self._divides else 1
+        count = 1
+        if _is_ours(inputs) and self._divisible:
+            fastest = n_micro_batches(len(y)) if self._divides else 1
+            count = max(fastest, self._limit.count(len(y), "train"))
         return split_batch((inputs, y), count) if count > 1 else [(inputs, y)]
 
     @property
+    def _divisible(self) -> bool:
+        """Whether a batch may be computed in micro-batches."""
+        return bool(getattr(self.module_, "rows_are_independent", False))
+
+    @property
     def _divides(self) -> bool:
-        on_cpu = torch.device(self.device or "cpu").type == "cpu"
-        return on_cpu and getattr(self.module_, "rows_are_independent", False)
+        """Whether it is, in any case: they fit the caches of a processor."""
+        return torch.device(self.device or "cpu").type == "cpu" and self._divisible
 
     def fit_loop(self, *args: Any, **kwargs: Any) -> Any:
         """Train, with the cores given to the micro-batches of a step, if it has any.
@@ -156,9 +205,19 @@ class MultimodalNet(AnsweringNet, NeuralNet):
         Epochs that a checkpoint has brought back count as trained.
         """
         divided = self._divides and hasattr(self.criterion_, "total_weight")
+        self._limit = RowLimit(self.micro_batch_size)
+        if self.micro_batch_size is not None and not (
+            self._divisible and hasattr(self.criterion_, "total_weight")
+        ):
+            raise ValueError(
+                f"net_params has micro_batch_size={self.micro_batch_size}, but a batch of "
+                "this system and loss must stay whole; leave it out, and use a smaller "
+                "batch_size."
+            )
         if self.checkpoint_dir is not None:
             kwargs["epochs"] = self.max_epochs - len(self.history)
-        with cores_for_micro_batches() if divided else nullcontext():
+        cores = cores_for_micro_batches() if divided else nullcontext()
+        with cores, full_products(self.device, self.precision):
             return super().fit_loop(*args, **kwargs)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
@@ -166,16 +225,51 @@ class MultimodalNet(AnsweringNet, NeuralNet):
         iterator = super().get_iterator(dataset, training)
         if training and self.checkpoint_dir is not None:
             iterator.epoch = len(self.history)
+        ours = isinstance(iterator, BatchIterator) and type(dataset) is MultimodalDataset
+        if ours and self._sends_data:
+            iterator.store = DeviceStore(dataset, self.device)
         return iterator
 
-    def forward(self, X: Any, *args: Any, **kwargs: Any) -> Any:
+    @property
+    def _sends_data(self) -> bool:
+        """Whether it computes where data must be sent to."""
+        return torch.device(self.device or "cpu").type in _WITH_MEMORY
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
+    ) -> None:
+        """One pass over the batches, without waiting for a device before its end.
+
+        A batch's loss in the history is a tensor until then.
+        """
+        if iterator is None or not self._sends_data:
+            super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+            return
+        losses = []
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            losses.append(step["loss"].detach())
+            self.history.record_batch(prefix + "_loss", losses[-1])
+            self.history.record_batch(prefix + "_batch_size", get_len(batch[0]))
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+        values = torch.stack(losses).tolist() if losses else []
+        rows = self.history[-1]["batches"][-len(losses) :]
+        for row, value in zip(rows, values, strict=False):
+            row[prefix + "_loss"] = value
+        self.history.record(prefix + "_batch_count", len(losses))
+
+    def forward(self, X: Any, training: bool = False, device: Any = "cpu") -> Any:
         """Answers for all batches, with the cores given to their micro-batches.
 
-        What is too little to divide is left to torch's own threads.
+        What is too little to divide is left to torch's own threads. Answers are fetched
+        from a device all at once.
         """
         divided = self._divides and n_micro_batches(len(X)) > 1
-        with casts_kept(), cores_for_micro_batches() if divided else nullcontext():
-            return super().forward(X, *args, **kwargs)
+        cores = cores_for_micro_batches() if divided else nullcontext()
+        with casts_kept(), cores, full_products(self.device, self.precision):
+            answers = super().forward(X, training=training, device=self.device)
+        return to_device(answers, device)
 
     def _gradients(
         self, weights: Sequence[Tensor], work: Sequence[Any]
@@ -192,6 +286,11 @@ class MultimodalNet(AnsweringNet, NeuralNet):
             total = [_sum(a, b) for a, b in zip(total, grads, strict=True)]
             answers.append((bare_logits(y_pred).detach(), loss.detach()))
         return total, answers
+
+
+def _is_ours(inputs: Any) -> bool:
+    """Whether these are the inputs of a batch as our datasets make them."""
+    return isinstance(inputs, Mapping) and {"sequences", "lengths"} <= set(inputs)
 
 
 def _apart(grads: Sequence[Tensor | None]) -> list[Tensor | None]:

@@ -22,7 +22,7 @@ __all__ = ["OWN_PARAMETERS", "check_net_params"]
 OWN_PARAMETERS = ("lr", "max_epochs", "batch_size", "device", "precision", "verbose")
 # Those that an estimator leaves to its user, some with arguments of their own.
 _FREE = {"criterion", "optimizer", "iterator_train", "iterator_valid", "callbacks"}
-_FREE |= {"compile", "use_caching", "accelerator", "checkpoint_dir"}
+_FREE |= {"compile", "use_caching", "accelerator", "checkpoint_dir", "micro_batch_size"}
 # Callbacks that are there in some fit or other.
 _CALLBACKS = {"weighted_accuracy", "progress", "expected_time", "continual", "clip"}
 _CALLBACKS |= {"plateau", "early_stopping", "checkpoint"}
@@ -57,6 +57,12 @@ def check_net_params(
         _check_name(name, value)
     if given.get("checkpoint_dir") is not None:
         _check_checkpoints(given)
+    size = given.get("micro_batch_size")
+    if size is not None and not (type(size) is int and size >= 1):
+        raise ValueError(
+            f"net_params has micro_batch_size={size!r}; expected a number of utterances, "
+            "at least 1, or None."
+        )
     settings = {**(of_system or {}), **given}
     for name, (default, example) in _MADE.items():
         made = settings.get(name, default)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +25,7 @@ __all__ = [
     "own_random_stream",
     "random_stream",
     "run_together",
+    "worker_number",
 ]
 
 # Rows that a thread takes at a time: with fewer its matrix units idle, with more the
@@ -107,6 +110,27 @@ def cores_for_micro_batches() -> Iterator[None]:
 def _in_joblib_worker() -> bool:
     backend, _ = joblib.parallel.get_active_backend()
     return bool(backend.nesting_level)
+
+
+_THREADS = itertools.count(1)
+
+
+def worker_number() -> int:
+    """Which of joblib's workers this is, counted from 0; 0 outside of them too.
+
+    Workers that were started together have numbers that follow each other. They are
+    processes, or threads of this one.
+
+    Returns
+    -------
+    int
+    """
+    number = multiprocessing.current_process()._identity  # of children of a process
+    if threading.current_thread() is threading.main_thread() or not _in_joblib_worker():
+        return number[-1] - 1 if number else 0
+    if not hasattr(_LOCAL, "worker"):
+        _LOCAL.worker = next(_THREADS)
+    return int(_LOCAL.worker) - 1
 
 
 def n_cores() -> int:

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 
 from ..classifier import BaseMultimodalClassifier
+from ..host_lengths import known_on_host, longest, on_host, sent_beside
 from ..module_spec import ModuleSpec
 from ..multimodal.array import MultimodalArray
 from ..targets import Examples, Targets
@@ -86,11 +87,12 @@ class MTLModule(SystemModule):
         rows = read[self.names[0]]
         video = torch.arange(len(rows), device=rows.device) if groups is None else groups
         place = places_in_groups(video)
-        counts = torch.bincount(video)
+        counts_here = torch.bincount(on_host(video))
+        counts = known_on_host(sent_beside(counts_here, video), counts_here)
         encoded = {}
         for name, encoder in zip(self.names, self.encoders, strict=True):
             means = mean_steps(sequences[name], read[name])
-            videos = means.new_zeros(len(counts), int(counts.max()), means.shape[1])
+            videos = means.new_zeros(len(counts), longest(counts), means.shape[1])
             encoded[name] = encoder(videos.index_put((video, place), means), counts)
         states = self.attention(encoded, counts)[video, place]
         logits: Tensor = self.head(states)

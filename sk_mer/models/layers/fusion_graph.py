@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ...host_lengths import longest
 from .sequence_lstm import SequenceLSTM
 
 __all__ = ["DynamicFusionGraph", "GraphEncoder", "fusion_edges"]
@@ -195,7 +196,7 @@ class GraphEncoder(nn.Module):
             Output of the graph at each step.
         efficacies : Tensor of shape (n, max(lengths), n_edges)
         """
-        n_steps = int(lengths.max())
+        n_steps = longest(lengths)
         rows = torch.arange(len(lengths), device=lengths.device)
         last, vertices = [], []
         for name, lstm, linear in zip(self.names, self.lstms, self.singletons, strict=True):

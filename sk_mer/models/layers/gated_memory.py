@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ...host_lengths import longest
 from .head import dropout, full_precision
 from .perceptron import Perceptron
 from .pooling import valid_steps
@@ -74,7 +75,7 @@ class GatedMemory(nn.Module):
         Tensor of shape (n, memory_size)
         """
         with full_precision(steps):
-            n_steps = int(lengths.max())
+            n_steps = longest(lengths)
             steps = steps[:, :n_steps].transpose(0, 1).to(self.proposal.enter.weight)
             valid = valid_steps(lengths, n_steps).T.unsqueeze(2)
             proposed = self.proposal(steps).tanh()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from ...host_lengths import longest
 from .head import full_precision
 from .perceptron import Perceptron
 from .pooling import valid_steps
@@ -183,7 +184,7 @@ class MultistageNetwork(nn.Module):
             Last states of all modalities, and what was fused last.
         highlights : Tensor of shape (n, max(lengths), n_stages, cells.out_features)
         """
-        n_steps = int(lengths.max())
+        n_steps = longest(lengths)
         inputs = self.cells.of_steps(sequences, n_steps)
         size, found = self.cells.out_features, []
         with full_precision(inputs):

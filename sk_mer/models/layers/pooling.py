@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from ...host_lengths import known_on_host
 from .head import full_precision
 
 __all__ = [
@@ -58,7 +59,10 @@ def all_steps(
     dict of str to Tensor of shape (n,)
     """
     return {
-        name: torch.full_like(steps, sequences[name].shape[1])
+        name: known_on_host(
+            torch.full_like(steps, sequences[name].shape[1]),
+            torch.full((len(steps),), sequences[name].shape[1], dtype=steps.dtype),
+        )
         for name, steps in lengths.items()
     }
 

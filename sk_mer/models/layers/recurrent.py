@@ -19,11 +19,19 @@ from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ...engine.casts import cast_weights
 from ...engine.threads import n_micro_batches, run_together
+from ...host_lengths import (
+    known_on_host,
+    last_places,
+    longest,
+    on_host,
+    packed,
+    sent_beside,
+)
 from .head import dropout
+from .pooling import all_steps
 
 __all__ = ["LSTM_CONSTRAINTS", "LastStepBiLSTM", "has_fast_kernel", "lstm_settings"]
 
@@ -134,32 +142,35 @@ class LastStepBiLSTM(nn.Module):
         Tensor of shape (n, out_features)
             float32 under autocast too.
         """
-        present = lengths > 0
+        present = on_host(lengths) > 0
         if not bool(present.all()):
-            out = steps.new_zeros(len(lengths), self.out_features)
-            if bool(present.any()):
-                out[present] = self(steps[present], lengths[present])
-            return out
+            return self._of_present(steps, lengths, present.nonzero().squeeze(1))
         if not self.masked:
-            lengths = torch.full_like(lengths, steps.shape[1])
+            lengths = next(iter(all_steps({"": steps}, {"": lengths}).values()))
         if not has_fast_kernel(steps):
             return self._packed(steps, lengths).to(steps.dtype)
         low = torch.is_autocast_enabled("cpu")
         dtype = torch.get_autocast_dtype("cpu") if low else steps.dtype
         with torch.autocast("cpu", enabled=False):
             read = partial(self._read, weights=cast_weights(self.lstm, dtype))
-            whole = steps.transpose(0, 1)[: int(lengths.max())].to(dtype)
+            whole = steps.transpose(0, 1)[: longest(lengths)].to(dtype)
             if torch.is_grad_enabled():
                 return read(whole, lengths).to(steps.dtype)
             tasks = [partial(read, *rows) for rows in _chunks(whole, lengths)]
             return torch.cat(run_together(tasks)).to(steps.dtype)
 
+    def _of_present(self, steps: Tensor, lengths: Tensor, rows: Tensor) -> Tensor:
+        """States of these rows, which `rows` counts on the processor; zeros of others."""
+        out = steps.new_zeros(len(lengths), self.out_features)
+        if not len(rows):
+            return out
+        there = sent_beside(rows, steps)
+        some = known_on_host(lengths.index_select(0, there), on_host(lengths)[rows])
+        return out.index_copy(0, there, self(steps.index_select(0, there), some))
+
     def _packed(self, steps: Tensor, lengths: Tensor) -> Tensor:
-        packed = pack_padded_sequence(
-            steps, lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
-        out, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
-        state = out[torch.arange(len(lengths), device=out.device), lengths - 1]
+        rows = packed(steps, lengths)
+        state = self.lstm(rows)[0].data.index_select(0, last_places(rows, lengths))
         return self._merge(*state.chunk(2 if self.lstm.bidirectional else 1, dim=1))
 
     def _read(self, steps: Tensor, lengths: Tensor, weights: Weights) -> Tensor:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ...engine.casts import cast_weights
+from ...host_lengths import known_on_host, on_host, packed, unpacked
 from .head import full_precision
 from .pooling import valid_steps
 from .recurrent import _backwards, _reorder, _run_layer, has_fast_kernel
@@ -68,12 +68,8 @@ class SequenceLSTM(nn.Module):
         return states * valid_steps(lengths, steps.shape[1]).unsqueeze(2)
 
     def _packed(self, steps: Tensor, lengths: Tensor) -> list[Tensor]:
-        packed = pack_padded_sequence(
-            steps, lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
-        )
-        states, _ = pad_packed_sequence(
-            self.lstm(packed)[0], batch_first=True, total_length=steps.shape[1]
-        )
+        read = known_on_host(lengths.clamp(min=1), on_host(lengths).clamp(min=1))
+        states = unpacked(self.lstm(packed(steps, read))[0], steps.shape[1])
         return list(states.chunk(2 if self.lstm.bidirectional else 1, dim=2))
 
     def _read(self, steps: Tensor, lengths: Tensor) -> list[Tensor]:

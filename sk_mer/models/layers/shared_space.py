@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from ...host_lengths import known_on_host, on_host, packed, sent_beside, unpacked
 from .head import dropout, full_precision
 from .perceptron import Perceptron
 from .pooling import all_steps
@@ -43,11 +43,7 @@ class SequenceMean(nn.Module):
     def forward(self, steps: Tensor, lengths: Tensor) -> Tensor:
         """``(n, n_steps, n_features)`` into ``(n, n_outputs)``; lengths are at least 1."""
         with full_precision(steps):
-            packed = pack_padded_sequence(
-                steps, lengths.cpu(), batch_first=True, enforce_sorted=False
-            )
-            states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)
-            mean = mean_steps(states, lengths)
+            mean = mean_steps(unpacked(self.gru(packed(steps, lengths))[0]), lengths)
         encoded: Tensor = self.leave(dropout(mean, self.dropout, self.training))
         return encoded
 
@@ -132,10 +128,12 @@ class SharedSpace(nn.Module):
             if name not in sequences:
                 continue
             present = lengths[name] > 0
-            rows = present.nonzero().squeeze(1)
+            here = (on_host(lengths[name]) > 0).nonzero().squeeze(1)
             embedded = sequences[name].new_zeros(len(present), self.size)
-            if len(rows):
-                states = encoder(sequences[name][rows], read[name][rows])
+            if len(here):
+                rows = sent_beside(here, embedded)
+                n_steps = known_on_host(read[name][rows], on_host(read[name])[here])
+                states = encoder(sequences[name][rows], n_steps)
                 embedded = embedded.index_copy(0, rows, states.to(embedded.dtype))
             found[name] = embedded, present
         return found

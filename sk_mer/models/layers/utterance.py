@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from ...host_lengths import packed, unpacked
 from .autoencoder import summaries
 from .head import dropout
 from .pooling import AttentionPooling
@@ -52,10 +52,7 @@ class PooledBiLSTM(LastStepBiLSTM):
         self.attention = AttentionPooling(self.out_features) if attends else None
 
     def _packed(self, steps: Tensor, lengths: Tensor) -> Tensor:
-        packed = pack_padded_sequence(
-            steps, lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
-        out, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
+        out = unpacked(self.lstm(packed(steps, lengths))[0])
         both = out.chunk(2 if self.lstm.bidirectional else 1, dim=2)
         return self._pooled(both, lengths).to(out.dtype)
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from ...host_lengths import packed, unpacked
 from .head import dropout, full_precision
 from .pooling import valid_steps
 
@@ -134,10 +134,7 @@ class UtteranceEncoder(nn.Module):
         """
         inputs = dropout(utterances, self.dropout, self.training)
         with full_precision(inputs):
-            packed = pack_padded_sequence(
-                inputs, lengths.cpu(), batch_first=True, enforce_sorted=False
-            )
-            states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)
+            states = unpacked(self.gru(packed(inputs, lengths))[0])
         states = dropout(states, self.dropout, self.training)
         return dropout(self.linear(states).relu(), self.dropout, self.training)
 
