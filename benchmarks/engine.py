@@ -6,6 +6,7 @@ of ``baseline.py``; ``fp32`` and ``bf16`` are MTEClassifier. Data have MOSEI's s
 
     python benchmarks/engine.py                      # everything, about 40 minutes
     python benchmarks/engine.py --settings T20-B64   # one setting
+    python benchmarks/engine.py --device cuda        # on a GPU: engine_device.py
 """
 
 from __future__ import annotations
@@ -286,7 +287,16 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--route", choices=ROUTES, help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path, help="folder for engine.csv")
+    parser.add_argument("--device", help="measure there, beside the public way there")
+    parser.add_argument("--rows", type=int, help="of each part, for a try with --device")
     arguments = parser.parse_args()
+    if arguments.device:
+        import engine_device
+
+        engine_device.run(
+            arguments.device, arguments.settings, arguments.rows, arguments.output
+        )
+        return
     if arguments.route:
         run = literal if arguments.route in ROUTES[:2] else ours
         print(json.dumps(run(arguments.route, arguments.settings[0])))

@@ -20,6 +20,24 @@ from . import hostile_headers
 # Programs of their own, which need hypothesis: make fuzz, make mutants.
 collect_ignore = ["fuzz_readers.py", "mutation_score.py", "pickle_grammar.py"]
 
+
+def pytest_report_header():
+    """Say what the machine leaves out."""
+    if not torch.cuda.is_available():
+        return "gpu: torch finds no CUDA device, so that tests marked gpu are left out"
+    return f"gpu: {torch.cuda.get_device_name(0)}; tests of it: pytest -m gpu"
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what needs a GPU where there is none."""
+    if torch.cuda.is_available():
+        return
+    gone = [item for item in items if item.get_closest_marker("gpu")]
+    items[:] = [item for item in items if not item.get_closest_marker("gpu")]
+    if gone:
+        config.hook.pytest_deselected(items=gone)
+
+
 # Two threads cost more than they give on batches of this size.
 torch.set_num_threads(1)
 
