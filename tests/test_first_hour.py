@@ -234,7 +234,7 @@ SETTINGS = {
     "a weight by a wrong name": Row(lambda: fit(pos_weight={"hapy": 3}), r"pos_weight names 'hapy' \(near: happy\); known are"),
     "a size by a wrong name": Row(lambda: fit(hidden_sizes={"audoi": 3}), r"hidden_sizes names 'audoi' \(near: audio\); known are"),
     "four sizes for three": Row(lambda: fit(hidden_sizes=(1, 2, 3, 4)), r"has 4 entries; expected 3 \(text, audio, vision\)"),
-    "a device that is none": Row(lambda: fit(device="abacus"), "device='abacus' is no torch device; expected 'auto', 'cpu'"),
+    "a device that is none": Row(lambda: fit(device="abacus"), "device='abacus' is no torch device; expected 'auto', 'worker', 'cpu'"),
     "a device that is not here": Row(lambda: fit(device="cuda:99"), "torch finds .* CUDA devices here; use device='cpu'"),
     "a heads too many": Row(lambda: make("MulTClassifier", hidden_size=5).fit(X, LABELS), "hidden_size=5 cannot be divided among num_heads=2; make it a multiple of 2"),
     "dropout by a wrong name": Row(lambda: mte(modality_dropout={"audoi": 0.1}), r"modality_dropout names 'audoi' \(near: audio\)"),
@@ -253,6 +253,7 @@ SETTINGS = {
 NET_PARAMS = {
     "another's name": Row(lambda: net(learning_rate=1), "'learning_rate', which skorch.NeuralNet does not take; expected names such as"),
     "no name": Row(lambda: fit(net_params={3: 1}), "net_params has 3, which skorch.NeuralNet does not take"),
+    "half an utterance at a time": Row(lambda: net(micro_batch_size=0.5), "micro_batch_size=0.5; expected a number of utterances, at least 1, or None"),
     "the module": Row(lambda: net(module=nn.Linear), "'module', which the estimator sets itself; leave it out"),
     "the data": Row(lambda: net(train_split=None), "'train_split', which the estimator sets itself; leave it out"),
     "an optimizer by name": Row(lambda: net(optimizer="adam"), "optimizer='adam'; expected a class, such as torch.optim.AdamW",

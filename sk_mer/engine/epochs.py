@@ -132,6 +132,8 @@ class ExpectedTime(Callback):
         """Measure a few batches, and say what they lead to."""
         if not training or len(net.history) > 1 or len(self.batches_) > _MEASURED:
             return
+        if kwargs.get("loss") is not None:
+            kwargs["loss"].item()  # or a GPU would not have computed it yet
         self.batches_.append((time.perf_counter(), len(batch[1])))
         n_seen = sum(n for _, n in self.batches_)
         if len(self.batches_) <= _MEASURED or n_seen >= self.n_rows_:

@@ -209,6 +209,17 @@ def test_nothing_waits_for_the_device_batch_by_batch(name):
     assert not many - few
 
 
+@pytest.mark.filterwarnings("ignore:User provided device_type of 'cuda'")
+def test_the_time_of_an_epoch_is_that_of_the_device():
+    settings = {"validation_fraction": None, "max_epochs": 1, "batch_size": 2}
+    quiet = {"callbacks__print_log__sink": lambda text: None}
+    with second_device(), waits() as found:
+        model = make("EFLSTMClassifier", device="cuda", verbose=1, **settings)
+        model.set_params(net_params=quiet).fit(systems.X[:30], systems.LABELS[:30])
+    items = [line for line in found if line.startswith("item ") and "epochs.py" in line]
+    assert len(items) == 5
+
+
 def test_a_wait_is_found():
     with second_device(), waits() as found:
         there = torch.ones(2, 3, device="cuda")

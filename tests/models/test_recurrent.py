@@ -26,6 +26,7 @@ from sk_mer.engine.threads import (
 from sk_mer.models.layers import recurrent
 from sk_mer.models.layers.head import dropout
 from sk_mer.models.layers.recurrent import LastStepBiLSTM, has_fast_kernel
+from sk_mer.models.layers.sequence_lstm import SequenceLSTM
 
 LAYERS = pytest.mark.parametrize("num_layers", [1, 2, 3])
 DIRECTIONS = pytest.mark.parametrize("bidirectional", [True, False])
@@ -100,10 +101,20 @@ def test_what_stands_in_the_padding_is_not_read(bidirectional):
 
 
 @DIRECTIONS
-def test_fallback_gives_the_same(bidirectional):
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda both: LastStepBiLSTM(5, 4, 2, both),
+        lambda both: LastStepBiLSTM(5, 4, 2, both, masked=False, sum_directions=True),
+        lambda both: SequenceLSTM(5, 4, bidirectional=both),
+    ],
+    ids=["last step", "of the window", "every step"],
+)
+@pytest.mark.parametrize("lengths", [[5, 1, 3, 5], [0, 4, 0, 2]], ids=str)
+def test_fallback_gives_the_same(bidirectional, make, lengths):
     """Without oneDNN, plain nn.LSTM on packed sequences."""
-    encoder = LastStepBiLSTM(5, 4, 2, bidirectional)
-    steps, lengths = example([5, 1, 3, 5])
+    encoder = make(bidirectional)
+    steps, lengths = example(lengths)
     states, found = gradients(lambda e, s, n: e(s, n), encoder, steps, lengths)
     torch._C._set_mkldnn_enabled(False)
     try:
