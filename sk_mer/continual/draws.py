@@ -2,12 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..multimodal._rows import numbered
 
-__all__ = ["rows_of_groups", "some_groups", "stratified_rows"]
+__all__ = ["fair_shares", "rows_of_groups", "some_groups", "stratified_rows"]
+
+
+def fair_shares(lengths: Sequence[int], size: int) -> NDArray[np.intp]:
+    """How many rows of each task a memory keeps: even shares, of which none is unused.
+
+    What a task with few rows leaves goes to the others, and what cannot be divided to the
+    last of them.
+
+    Parameters
+    ----------
+    lengths : sequence of int
+        Rows that each task has.
+    size : int
+        Rows of all tasks together.
+
+    Returns
+    -------
+    ndarray of int, shape (n_tasks,)
+
+    Examples
+    --------
+    >>> from sk_mer.continual.draws import fair_shares
+    >>> fair_shares([500, 20, 500], 101).tolist()
+    [40, 20, 41]
+    """
+    has, shares = np.asarray(lengths), np.zeros(len(lengths), dtype=np.intp)
+    wanting = np.arange(len(has))
+    while len(wanting):
+        each, over = divmod(size - int(shares.sum()), len(wanting))
+        small = wanting[has[wanting] <= each]
+        if not len(small):
+            shares[wanting] = each
+            shares[wanting[len(wanting) - over :]] += 1
+            break
+        shares[small] = has[small]
+        wanting = np.setdiff1d(wanting, small)
+    return shares
 
 
 def stratified_rows(

@@ -14,7 +14,7 @@ from ..multimodal._rows import numbered
 from ..multimodal.array import MultimodalArray
 from ..multimodal.ragged import Block
 from ..targets import UNKNOWN_CLASS, Examples, Targets
-from .draws import rows_of_groups, stratified_rows
+from .draws import fair_shares, rows_of_groups, stratified_rows
 
 __all__ = ["Episode", "EpisodicMemory", "labelled"]
 
@@ -91,9 +91,9 @@ class EpisodicMemory:
     Parameters
     ----------
     size : int or None
-        Utterances in all, shared out evenly, what is left over to the last tasks; with
-        fewer than tasks, the first tasks are forgotten, with a warning. None keeps all,
-        without copying them.
+        Utterances in all, shared out evenly; what a task with few of them leaves goes to
+        the others. With fewer than tasks, the first tasks are forgotten, with a warning.
+        None keeps all, without copying them.
     episodes : list of Episode
         One a task.
 
@@ -142,8 +142,7 @@ class EpisodicMemory:
         if self.size is None:
             return
         n_tasks = len(self.episodes)
-        shares = np.full(n_tasks, self.size // n_tasks)
-        shares[n_tasks - self.size % n_tasks :] += 1
+        shares = fair_shares([len(episode) for episode in self.episodes], self.size)
         n_forgotten = int((shares == 0).sum())
         if n_forgotten:
             warn_user(
@@ -192,7 +191,10 @@ class EpisodicMemory:
         n_new = len(examples)
         new = Episode(examples, n_new)
         n_seen = last.n_seen + n_new
-        share = None if self.size is None else -(-self.size // len(self.episodes))
+        share = None
+        if self.size is not None:
+            lengths = [len(episode) for episode in self.episodes[:-1]]
+            share = int(fair_shares([*lengths, len(last) + n_new], self.size)[-1])
         if share is not None and len(last) + n_new > share:
             n_drawn = min(rng.hypergeometric(n_new, last.n_seen, share), n_new)
             n_old = min(share - n_drawn, len(last))

@@ -8,9 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import sk_mer
 from sk_mer import LFLSTMClassifier, MultimodalArray
+from sk_mer.continual.draws import fair_shares
 from sk_mer.continual.memory import EpisodicMemory
 from sk_mer.models.lf_lstm import LFLSTMModule
 from sk_mer.targets import Examples, Targets
@@ -47,6 +50,29 @@ def test_labels_that_come_pause_and_return():
         assert len(set(calls % 3)) == 1
         assert calls.min() < 30
         assert calls.max() > 70
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=6), st.integers(1, 90))
+def test_shares_are_fair_and_use_all_the_room(lengths, size):
+    shares = fair_shares(lengths, size)
+    assert shares.sum() == min(size, sum(lengths))
+    assert (shares <= lengths).all()
+    short = shares[shares < lengths]  # of those that could use more, none has much less
+    assert not len(short) or short.min() >= shares.max() - 1
+    assert (np.diff(short) >= 0).all()  # the last tasks are not those that are forgotten
+
+
+def test_a_task_with_few_rows_leaves_room_for_the_others():
+    """A large task to begin with, then five handfuls, one of them in two calls."""
+    memory, rng = EpisodicMemory(100), np.random.RandomState(0)
+    memory.remember(some([0, 1], 0, 300), rng)
+    memory.remember(some([0], 300, 6), rng)
+    assert [len(episode) for episode in memory.episodes] == [94, 6]
+    memory.remember(some([1], 400, 6), rng)
+    memory.remember(some([1], 500, 4), rng)
+    assert [len(episode) for episode in memory.episodes] == [84, 6, 10]
+    memory.remember(some([2], 600, 60), rng)
+    assert [len(episode) for episode in memory.episodes] == [42, 6, 10, 42]
 
 
 def test_a_stream_of_calls(monkeypatch):
