@@ -72,6 +72,8 @@ bench-scale: $(VENV)/.test  ## Cost from a thousand utterances to a million
 bench-fewshot: $(VENV)/.test  ## Learn new emotions from a few samples; DATA=folder too
 	$(BIN)/python benchmarks/fewshot.py $(if $(DATA),--data $(DATA)) --output $(OUTPUT) $(ARGS)
 	$(BIN)/python benchmarks/forgetting.py --output $(OUTPUT)
+	$(if $(DATA),$(BIN)/python benchmarks/sequence.py --data $(DATA) --output $(OUTPUT))
+	$(BIN)/python benchmarks/selection.py $(if $(DATA),--data $(DATA)) --output $(OUTPUT)
 	$(BIN)/python benchmarks/projection.py | tee $(OUTPUT)/bench_projection.txt
 	$(BIN)/python benchmarks/continual_cost.py | tee $(OUTPUT)/bench_continual_cost.txt
 

@@ -6,14 +6,13 @@ paper). Scores are those of test speakers (RAVDESS) or test rows (generator).
 
     python benchmarks/fewshot.py                      # the generator
     python benchmarks/fewshot.py --data FOLDER        # and RAVDESS; or SK_MER_DATA
+    python benchmarks/fewshot.py --only default       # these methods alone
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
 import itertools
-import os
 import sys
 import warnings
 from pathlib import Path
@@ -22,6 +21,9 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+import torch
+from judging import LINEAR, parser, settings_of
+from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "demo"))
 
@@ -36,7 +38,6 @@ from sk_mer.metrics import label_auc_score, weighted_accuracy_score
 from sk_mer.model_selection import few_shot_split
 
 FRACTIONS = (0.01, 0.05)
-N_SEEDS = 3
 METHODS = {
     "FT": ("finetune", 256),
     "JT": ("joint", None),
@@ -47,11 +48,15 @@ METHODS = {
 # Learning rate, labels that the few samples have, and whether the best epoch is chosen on
 # validation data: the published setting, ten times its rate, samples annotated for the new
 # emotion alone, and these without validation data, 60 epochs at a hundred times the rate.
+# Without a rate: the settings that the default has of its own.
 SETTINGS = (
     (1e-4, "all labels", True),
     (1e-3, "all labels", True),
+    (None, "all labels", True),
     (1e-3, "the new one", True),
+    (None, "the new one", True),
     (1e-2, "the new one", False),
+    (None, "the new one", False),
 )
 STRENGTHS = (1e-3, 1e-2, 1e-1)
 FEW = {"batch_size": 8, "max_epochs": 100, "patience": 8}
@@ -114,9 +119,15 @@ def scores(model: Any, X: Any, y: pd.DataFrame, emotion: str) -> dict[str, float
     }
 
 
-def one(study: Study, emotion: str, seed: int) -> list[dict[str, Any]]:
-    """All methods for one emotion and seed."""
+def one(
+    study: Study, emotion: str, seed: int, chosen: list[str], key: str = ""
+) -> list[dict[str, Any]]:
+    """The chosen methods for one emotion and seed.
+
+    `key` stands for the study where finished fits are kept.
+    """
     warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
     X, y, _, model = study
     old = [name for name in y["train"].columns if name != emotion]
     without = {name: np.flatnonzero(y[name][emotion] == 0) for name in ("train", "valid")}
@@ -133,22 +144,25 @@ def one(study: Study, emotion: str, seed: int) -> list[dict[str, Any]]:
     found = scores(copy.deepcopy(source), X["test"], y["test"], emotion)
     nothing = dict.fromkeys(KEYS, "")
     rows = [{**about, **nothing, "shots": "0", "method": "zero-shot", **found}]
-    rows += [{**about, **nothing, **row} for row in linear(study, emotion, seed)]
-    for setting, fraction, method in itertools.product(SETTINGS, FRACTIONS, METHODS):
+    if LINEAR in chosen:
+        rows += [{**about, **nothing, **row} for row in linear(study, emotion, seed)]
+    methods = [name for name in METHODS if name in chosen]
+    for setting, fraction, method in itertools.product(SETTINGS, FRACTIONS, methods):
         rate, told, validated = setting
+        if rate == 1e-2 if method == "default" else rate is None:
+            continue
         columns = [*old, emotion] if told == "all labels" else [emotion]
         found = few_shot(
             study, source, emotion, columns, (*setting, fraction, method, seed)
         )
-        chosen = "by validation" if validated else "last epoch"
-        key: dict[str, Any] = {"few have": told, "chosen": chosen}
-        own = method == "default" and not validated  # settings of its own
-        key |= {
-            "lr": "" if own else f"{rate:g}",
+        about_call = {
+            "few have": told,
+            "chosen": "by validation" if validated else "last epoch",
+            "lr": "" if rate is None else f"{rate:g}",
             "shots": f"{fraction:.0%}",
             "method": method,
         }
-        rows.append({**about, **key, **found})
+        rows.append({**about, **about_call, **found})
     return rows
 
 
@@ -189,7 +203,7 @@ def linear(study: Study, emotion: str, seed: int) -> list[dict[str, Any]]:
         if fraction:
             told_by = {"few have": "all labels", "chosen": "by validation"}
             key = {**told_by, "shots": f"{fraction:.0%}"}
-        rows.append({**key, "method": "pooled linear", **found})
+        rows.append({**key, "method": LINEAR, **found})
     return rows
 
 
@@ -198,7 +212,7 @@ def few_shot(
     source: MTEClassifier,
     emotion: str,
     columns: list[str],
-    how: tuple[float, str, bool, float, str, int],
+    how: tuple[float | None, str, bool, float, str, int],
 ) -> dict[str, float]:
     """Scores after a handful of samples of the emotion."""
     X, y, *_ = study
@@ -210,12 +224,12 @@ def few_shot(
     model = copy.copy(source)
     model.net_, model.continual_report_ = copy.deepcopy(source.net_), []
     model.set_params(continual=continual, memory_size=memory_size)
-    if method != "default" or validated:  # which has settings of its own
+    if rate is not None:
         model.set_params(lr=rate, **FEW)
     if validated:
         model.partial_fit(X_few, y_few[columns], X_val=X["valid"], y_val=y["valid"])
     else:
-        if method != "default":
+        if rate is not None:
             model.set_params(max_epochs=60)
         model.partial_fit(X_few, y_few[columns])
     found = scores(model, X["test"], y["test"], emotion)
@@ -223,6 +237,14 @@ def few_shot(
     if method == "GEM":
         found["violations"] = report["n_violations"] / max(1, report["n_steps"])
     return found
+
+
+def key_of(study: Study) -> str:
+    """The same for the same values and settings."""
+    X, y, emotions, model = study
+    values = [[part.values(name) for name in part.modalities] for part in X.values()]
+    targets = [part.to_numpy() for part in y.values()]
+    return str(joblib.hash([values, targets, emotions, settings_of(model), METHODS, FEW]))
 
 
 def table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -237,20 +259,21 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=os.environ.get("SK_MER_DATA"))
-    parser.add_argument("--seeds", type=int, default=N_SEEDS)
-    parser.add_argument("--output", type=Path, help="folder for tables")
-    arguments = parser.parse_args()
-    studies = {"generated": generated()}
-    if arguments.data:
-        studies["ravdess"] = ravdess(Path(arguments.data))
-    for name, study in studies.items():
+    made = parser(__doc__.splitlines()[0])
+    names = (LINEAR, *METHODS)
+    made.add_argument("--only", nargs="+", choices=names, default=names)
+    made.add_argument("--studies", nargs="+", choices=["generated", "ravdess"])
+    arguments = made.parse_args()
+    kept = joblib.Memory(arguments.cache, verbose=0).cache(one, ignore=["study"])
+    both = ["generated", *(["ravdess"] if arguments.data else [])]
+    for name in arguments.studies or both:
+        study = generated() if name == "generated" else ravdess(Path(arguments.data))
         tasks = [
-            joblib.delayed(one)(study, emotion, seed)
-            for emotion, seed in itertools.product(study[2], range(arguments.seeds))
+            joblib.delayed(kept)(study, emotion, seed, list(arguments.only), key_of(study))
+            for seed, emotion in itertools.product(range(arguments.seeds), study[2])
         ]
-        found = joblib.Parallel(n_jobs=2)(tasks)
+        done = joblib.Parallel(n_jobs=arguments.jobs, return_as="generator")(tasks)
+        found = list(tqdm(done, total=len(tasks), desc=name, mininterval=10))
         rows = pd.DataFrame([row for part in found for row in part])
         print(f"\n{name}: mean of {', '.join(study[2])}, {arguments.seeds} seeds")
         print(table(rows).to_string())

@@ -123,12 +123,12 @@ def data_of(seed: int) -> Any:
     return (X[source], y[old].iloc[source]), (X[few], y_few), (X[test], y.iloc[test])
 
 
-def fitted(seed: int) -> LFLSTMClassifier:
+def fitted(seed: int, memory_size: int | None = 256) -> LFLSTMClassifier:
     """A model that knows three emotions."""
     torch.set_num_threads(1)
     model = LFLSTMClassifier(
         hidden_sizes=300, lr=1e-3, batch_size=32, max_epochs=40, random_state=seed,
-        validation_fraction=None, store_memory=True,
+        validation_fraction=None, memory_size=memory_size, store_memory=True,
     )  # fmt: skip
     return model.fit(*data_of(seed)[0])
 
