@@ -23,6 +23,7 @@ from .device_data import DeviceStore
 from .devices import full_products
 from .losses import bare_logits
 from .row_limit import RowLimit
+from .side_by_side import AnswersSideBySide
 from .threads import (
     cores_for_micro_batches,
     n_cores,
@@ -39,7 +40,7 @@ SAMPLE_WEIGHT, _AUXILIARY = "sample_weight", "auxiliary"
 _WITH_MEMORY = {"cuda", "mps"}
 
 
-class MultimodalNet(AnsweringNet, NeuralNet):
+class MultimodalNet(AnsweringNet, AnswersSideBySide, NeuralNet):
     """A :class:`skorch.NeuralNet` that computes what counts.
 
     Parameters

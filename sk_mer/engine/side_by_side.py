@@ -1,0 +1,37 @@
+"""Answers of a batch, a micro-batch on each core of a processor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+
+from ..batching import split_batch
+from .losses import bare_logits
+from .threads import n_micro_batches, run_together
+
+__all__ = ["AnswersSideBySide"]
+
+
+class AnswersSideBySide:
+    """A part of a net that computes batches in micro-batches where nothing is learned.
+
+    Each is padded no further than its own rows need, and stays in the cache of its core.
+    Where a batch is one micro-batch, it is computed whole.
+    """
+
+    def infer(self, x: Any, **fit_params: Any) -> Any:
+        """The module's answer."""
+        compute = super().infer  # type: ignore[misc]
+        divides = self._divides  # type: ignore[attr-defined]
+        if torch.is_grad_enabled() or not divides or not isinstance(x, Mapping):
+            return compute(x, **fit_params)
+        n_rows = len(next(iter(x["lengths"].values())))
+        count = n_micro_batches(n_rows)
+        if count == 1:
+            return compute(x, **fit_params)
+        parts = split_batch((x, torch.zeros(n_rows)), count)
+        tasks = [partial(compute, part, **fit_params) for part, _ in parts]
+        return torch.cat([bare_logits(answer) for answer in run_together(tasks)])
