@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from sk_mer import RMFNClassifier
+from sk_mer.models.layers import multistage
 from sk_mer.models.layers.multistage import (
     HybridCells,
     MultistageFusion,
@@ -93,6 +94,24 @@ def test_the_states_enter_the_fusion():
     one, other = (fusion(torch.full((1, 9), value)) for value in (0.1, 0.9))
     assert not torch.allclose(one[0], other[0])
     assert torch.equal(one[0], fusion(torch.full((1, 9), 0.1))[0])  # nothing is drawn
+
+
+def test_cells_of_the_fusion_are_computed_in_bfloat16_under_autocast(monkeypatch):
+    net, batch = module(), aligned_batch(SIZES, LENGTHS)
+    exact, kinds = net(*batch), []
+    step = multistage._next
+
+    def noted(inputs, cell, weight, bias):
+        found = step(inputs, cell, weight, bias)
+        kinds.append((weight.dtype, found[0].dtype))
+        return found
+
+    monkeypatch.setattr(multistage, "_next", noted)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = net(*batch)
+    assert set(kinds) == {(torch.bfloat16, torch.float32)}
+    assert not torch.equal(rounded, exact)
+    torch.testing.assert_close(rounded, exact, atol=0.02, rtol=0)
 
 
 def test_every_parameter_is_trained():

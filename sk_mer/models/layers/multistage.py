@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ...host_lengths import longest
 from .head import full_precision
@@ -117,13 +119,28 @@ class MultistageFusion(nn.Module):
         self.fuse = nn.LSTMCell(size, size)
         self.summary = Perceptron(n_stages * size, summary[0], fused_size, summary[1])
 
-    def forward(self, states: Tensor) -> tuple[Tensor, Tensor]:
+    def weights(self, dtype: torch.dtype) -> dict[str, tuple[Tensor, Tensor]]:
+        """Of each cell: weights of its input and its output side by side, and biases."""
+        cells = {"highlight": self.highlight, "fuse": self.fuse}
+        return {
+            name: (
+                torch.cat([cell.weight_ih, cell.weight_hh], dim=1).to(dtype),
+                (cell.bias_ih + cell.bias_hh).to(dtype),
+            )
+            for name, cell in cells.items()
+        }
+
+    def forward(
+        self, states: Tensor, weights: Mapping[str, tuple[Tensor, Tensor]] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Fuse the states of one step.
 
         Parameters
         ----------
         states : Tensor of shape (n, size)
             Of all modalities, side by side.
+        weights : mapping, optional
+            What ``weights`` gave once for all steps.
 
         Returns
         -------
@@ -131,17 +148,30 @@ class MultistageFusion(nn.Module):
         highlights : Tensor of shape (n, n_stages, size)
             Positive, with sum 1 in each stage.
         """
-        zeros = torch.zeros_like(states)
-        attending, fusing = (zeros, self.start(states)), (zeros, zeros)
+        weights = self.weights(states.dtype) if weights is None else weights
+        attending: Any = (None, self.start(states))
+        fusing: Any = (None, None)
         read, highlights, stages = states, [], []
         for _ in range(self.n_stages):
-            attending = self.highlight(read, attending)
+            attending = _next(read, attending, *weights["highlight"])
             highlights.append(self.attention(attending[0]).softmax(dim=1))
             read = highlights[-1] * states
-            fusing = self.fuse(read, fusing)
+            fusing = _next(read, fusing, *weights["fuse"])
             stages.append(fusing[0])
         fused = self.summary(torch.cat(stages, dim=1)).tanh()
         return fused, torch.stack(highlights, dim=1)
+
+
+def _next(inputs: Tensor, cell: Any, weight: Tensor, bias: Tensor) -> Any:
+    """Output and memory of an LSTM cell; None stands for zeros, which cost nothing."""
+    output, memory = cell
+    read = inputs if output is None else torch.cat([inputs, output], dim=1)
+    gates = functional.linear(read.to(weight.dtype), weight[:, : read.shape[1]], bias)
+    enter, forget, candidate, leave = gates.to(inputs.dtype).chunk(4, dim=1)
+    written = enter.sigmoid() * candidate.tanh()
+    if memory is not None:
+        written = written + forget.sigmoid() * memory
+    return leave.sigmoid() * written.tanh(), written
 
 
 class MultistageNetwork(nn.Module):
@@ -157,8 +187,8 @@ class MultistageNetwork(nn.Module):
     Notes
     -----
     The loop ends at the longest row, and a row's state stays as it is beyond its own
-    length. Computed in float32 but for the products with steps: those of one step are too
-    small to gain by less.
+    length. Under autocast the products with steps and those of the cells of the fusion are
+    taken in its type; the others are too small to gain by it.
     """
 
     def __init__(self, cells: HybridCells, fusion: MultistageFusion) -> None:
@@ -187,8 +217,11 @@ class MultistageNetwork(nn.Module):
         n_steps = longest(lengths)
         inputs = self.cells.of_steps(sequences, n_steps)
         size, found = self.cells.out_features, []
+        low = torch.is_autocast_enabled(inputs.device.type)
+        dtype = inputs.dtype if low else self.fusion.attention.weight.dtype
         with full_precision(inputs):
             weights = self.cells.of_states()
+            of_fusion = self.fusion.weights(dtype)
             valid = valid_steps(lengths, n_steps).T.unsqueeze(2)
             state = weights.new_zeros(len(lengths), self.out_features)
             cell = weights.new_zeros(len(lengths), size)
@@ -197,7 +230,7 @@ class MultistageNetwork(nn.Module):
                 enter, forget, candidate, leave = gates.chunk(4, dim=1)
                 written = forget.sigmoid() * cell + enter.sigmoid() * candidate.tanh()
                 hidden = leave.sigmoid() * written.tanh()
-                fused, highlights = self.fusion(hidden)
+                fused, highlights = self.fusion(hidden, of_fusion)
                 now = torch.cat([hidden, fused], dim=1)
                 state = torch.where(valid[step], now, state)
                 cell = torch.where(valid[step], written, cell)
