@@ -208,10 +208,15 @@ class PooledLinearBase(HubMixin, MultimodalPredictor):
 
     def _scaled(self, pooled: Array) -> Array:
         """Scaled statistics, 0 where a modality is absent; which ones are; and ones."""
-        widths = [self.n_features_[m] * len(s) for m, s in self.statistics_.items()]
-        absent = np.isnan(pooled[:, np.cumsum([0, *widths[:-1]])])
+        _, first = np.unique(self._owners(), return_index=True)
+        absent = np.isnan(pooled[:, first])
         scaled = np.nan_to_num((pooled - self.mean_) / self.scale_)
         return np.column_stack([scaled, absent, np.ones(len(pooled))])
+
+    def _owners(self) -> Rows:
+        """The modality, by its place, of each column of statistics."""
+        widths = [self.n_features_[m] * len(s) for m, s in self.statistics_.items()]
+        return np.repeat(np.arange(len(widths)), widths)
 
     def _pooled(self, X: MultimodalArray) -> Array:
         """Statistics of each modality, NaN where it is absent."""

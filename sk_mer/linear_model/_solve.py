@@ -39,31 +39,86 @@ def only_strength(name: str, given: Any) -> float | None:
     return float(options[0]) if len(options) == 1 else None
 
 
-def logistic(Z: Array, codes: NDArray[Any], weights: Array, C: float) -> Array:
-    """Weights and intercept, a row a class, or one row for two classes."""
+def logistic(
+    Z: Array,
+    codes: NDArray[Any],
+    weights: Array,
+    C: float,
+    owners: NDArray[np.intp] | None = None,
+) -> Array:
+    """Weights and intercept, a row a class, or one row for two classes.
+
+    A modality that a row lacks speaks for no class: it is read as the mean of the means of
+    the classes, not as that of all rows, which lies nearer to the most frequent ones.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, n_features)
+        The last column is of ones, before it one a modality tells where it is absent.
+    codes : ndarray of shape (n,)
+        Class of each row.
+    weights : ndarray of shape (n,)
+        Of the rows, before classes are balanced.
+    C : float
+        Inverse strength of the penalty.
+    owners : ndarray of shape (n_statistics,) or None
+        Modality of each column that is neither; None where none can be absent.
+
+    Returns
+    -------
+    ndarray of shape (n_classes or 1, n_features)
+    """
     _, codes = np.unique(codes, return_inverse=True)
     totals = np.bincount(codes, weights)
     balanced = weights * (totals.sum() / (len(totals) * totals))[codes]
-    model = LogisticRegression(C=C, max_iter=1000)
-    model.fit(Z[:, :-1], codes, sample_weight=balanced)
-    return np.column_stack([model.coef_, model.intercept_])
+    X, model = Z[:, :-1], LogisticRegression(C=C, max_iter=1000)
+    if owners is None:
+        model.fit(X, codes, sample_weight=balanced)
+        return np.column_stack([model.coef_, model.intercept_])
+    n = len(owners)
+    middle = _middle(X[:, :n], X[:, n:][:, owners] == 0, codes, weights)
+    # What an absent modality is read as, by the column that tells of its absence.
+    shift = np.zeros((X.shape[1] - n, n))
+    shift[owners, np.arange(n)] = middle
+    filled = np.column_stack([X[:, :n] + X[:, n:] @ shift, X[:, n:]])
+    model.fit(filled, codes, sample_weight=balanced)
+    absence = model.coef_[:, n:] + model.coef_[:, :n] @ shift.T
+    return np.column_stack([model.coef_[:, :n], absence, model.intercept_])
+
+
+def _middle(
+    X: Array, here: NDArray[np.bool_], codes: NDArray[Any], weights: Array
+) -> Array:
+    """The mean of the means of the classes, of each column where it is known."""
+    means = []
+    for code in np.unique(codes):
+        rows = codes == code
+        counts = weights[rows] @ here[rows]
+        told = weights[rows] @ np.where(here[rows], X[rows], 0)
+        means.append(told / np.where(counts > 0, counts, 1))
+    return np.asarray(np.mean(means, axis=0))
 
 
 def logistic_rows(
-    Z: Array, y: NDArray[Any], weights: Array, C: float, n_labels: int
+    Z: Array,
+    y: NDArray[Any],
+    weights: Array,
+    C: float,
+    n_labels: int,
+    owners: NDArray[np.intp] | None = None,
 ) -> Array:
     """Weights and intercept of each label; NaN where `y` does not show both sides of it."""
     rows = np.full((n_labels, Z.shape[1]), np.nan)
     if y.ndim == 1:
         there = np.unique(y)
-        found = logistic(Z, y, weights, C) if len(there) > 1 else rows[there]
+        found = logistic(Z, y, weights, C, owners) if len(there) > 1 else rows[there]
         rows[there] = np.vstack([-found, found]) / 2 if len(there) == 2 else found
         return rows
     for k in range(n_labels):
         known = ~np.isnan(y[:, k])
         part = slice(None) if known.all() else known
         if len(np.unique(y[part, k])) == 2:
-            rows[k] = logistic(Z[part], y[part, k], weights[part], C)[0]
+            rows[k] = logistic(Z[part], y[part, k], weights[part], C, owners)[0]
     return rows
 
 

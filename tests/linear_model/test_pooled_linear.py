@@ -256,6 +256,36 @@ def test_an_absent_modality_counts_as_the_mean_and_may_tell_by_itself():
     close(answers(plain, average.drop("audio")), answers(plain, average), atol=1e-4)
 
 
+@pytest.mark.parametrize("holes", [(), range(0, 96, 3)])
+@pytest.mark.parametrize("classes", [True, False])
+def test_an_absent_modality_speaks_for_no_side(classes, holes):
+    """It is read as the middle between the classes, however rare one of them is."""
+    given = without("audio", *holes)
+    y = np.where(np.arange(96) % 5, CLASSES[0], CLASSES) if classes else LABELS.iloc[:, 0]
+    model = PooledLinearClassifier(statistics=["mean"], C=0.1)
+    model.fit(given, y if classes else y.to_frame())
+
+    def scaled(X):
+        means = [
+            [u[m].mean(axis=0) if m in u and len(u[m]) else np.full(n, np.nan) for u in X]
+            for m, n in model.n_features_.items()
+        ]
+        return (np.hstack(means) - model.mean_) / model.scale_
+
+    Z = scaled(given)
+    middle = np.mean([np.nanmean(Z[y == one], axis=0) for one in set(y)], axis=0)
+
+    def features(Z):
+        absent = np.isnan(Z[:, [0, 5, 9]])
+        return np.hstack([np.where(np.isnan(Z), middle, Z), absent])
+
+    plain = LogisticRegression(C=0.1, max_iter=1000, class_weight="balanced")
+    plain.fit(features(Z), y)
+    for asked in (given, X.drop("audio"), X.select("vision")):
+        expected = plain.decision_function(features(scaled(asked))).reshape(96, -1)
+        close(model.decision_function(asked), expected, atol=1e-4)
+
+
 def test_a_modality_that_nobody_has():
     nobody = without("vision", *range(80))[:80]
     model = made(PooledLinearClassifier).fit(nobody, LABELS[:80])
