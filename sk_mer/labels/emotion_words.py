@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["EMOTION_WORDS", "emotion_words"]
+__all__ = ["EMOTION_WORDS", "emotion_words", "stand_ins"]
 
 # Names of an emotion in MOSEI, IEMOCAP and its codes, RAVDESS, CREMA-D, MELD, GoEmotions,
 # EmoDB, MER and AffectNet, and of the two sides of sentiment; and its words.
@@ -82,6 +82,59 @@ EMOTION_WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         for name in names.split()
     }
 )
+
+
+# Emotions that small vector files often lack, with the two words that say most of them
+# alone. Published label vectors were spelled so: not to be derived from the lists above.
+_PAIRS = {
+    "admiration": ("respect", "praise"),
+    "anger": ("angry", "mad"),
+    "angry": ("anger", "mad"),
+    "approval": ("agree", "support"),
+    "calm": ("peaceful", "relaxed"),
+    "caring": ("care", "comfort"),
+    "curiosity": ("curious", "wonder"),
+    "desire": ("want", "wish"),
+    "disgust": ("awful", "sick"),
+    "excited": ("thrilled", "eager"),
+    "fear": ("afraid", "scared"),
+    "frustrated": ("annoyed", "upset"),
+    "gratitude": ("thankful", "grateful"),
+    "grief": ("death", "loss"),
+    "happy": ("glad", "cheerful"),
+    "joy": ("happy", "delight"),
+    "nervousness": ("nervous", "worried"),
+    "neutral": ("normal", "plain"),
+    "optimism": ("hopeful", "hope"),
+    "pride": ("achievement", "respect"),
+    "realization": ("realized", "understand"),
+    "relief": ("relieved", "comfort"),
+    "remorse": ("sorry", "regret"),
+    "sad": ("unhappy", "sorrow"),
+    "sadness": ("sad", "sorrow"),
+    "surprise": ("surprised", "amazed"),
+}
+
+
+def stand_ins(name: Any) -> tuple[str, ...]:
+    """Words that can stand for an emotion, the best first; none if it is unknown.
+
+    Parameters
+    ----------
+    name : object
+        A label.
+
+    Returns
+    -------
+    tuple of str
+
+    Examples
+    --------
+    >>> from sk_mer.labels.emotion_words import stand_ins
+    >>> stand_ins("calm"), stand_ins("amused")
+    (('peaceful', 'relaxed'), ())
+    """
+    return _PAIRS.get(name) or emotion_words(name) or ()
 
 
 def emotion_words(name: Any) -> tuple[str, ...] | None:

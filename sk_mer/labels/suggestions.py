@@ -10,39 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from .emotion_words import stand_ins
 from .vector_files import file_tokens, from_keyed_vectors, read_vectors
 
 __all__ = ["quoted_with_near", "suggest_words"]
 
-# Emotions that small vector files often lack, with words that most files have.
-_SYNONYMS = {
-    "admiration": ("respect", "praise"),
-    "anger": ("angry", "mad"),
-    "angry": ("anger", "mad"),
-    "approval": ("agree", "support"),
-    "calm": ("peaceful", "relaxed"),
-    "caring": ("care", "comfort"),
-    "curiosity": ("curious", "wonder"),
-    "desire": ("want", "wish"),
-    "disgust": ("awful", "sick"),
-    "excited": ("thrilled", "eager"),
-    "fear": ("afraid", "scared"),
-    "frustrated": ("annoyed", "upset"),
-    "gratitude": ("thankful", "grateful"),
-    "grief": ("death", "loss"),
-    "happy": ("glad", "cheerful"),
-    "joy": ("happy", "delight"),
-    "nervousness": ("nervous", "worried"),
-    "neutral": ("normal", "plain"),
-    "optimism": ("hopeful", "hope"),
-    "pride": ("achievement", "respect"),
-    "realization": ("realized", "understand"),
-    "relief": ("relieved", "comfort"),
-    "remorse": ("sorry", "regret"),
-    "sad": ("unhappy", "sorrow"),
-    "sadness": ("sad", "sorrow"),
-    "surprise": ("surprised", "amazed"),
-}
 _N_CANDIDATES = 4
 # Near words that are compared; a file may hold any number of them.
 _MOST_NEAR = 10_000
@@ -56,7 +28,7 @@ def suggest_words(names: Sequence[str], source: Any) -> dict[str, Any]:
     """Spell labels in the words that a source of vectors has.
 
     A label that the source has stays as it is. Otherwise it is spelled as the same word
-    in another case, as the average of its synonyms in a table of common emotions, or as
+    in another case, as the average of two synonyms in a table of common emotions, or as
     the word that is most like it in writing. Read what comes back before you use it.
 
     Parameters
@@ -100,13 +72,13 @@ def suggest_words(names: Sequence[str], source: Any) -> dict[str, Any]:
 def best_words(source: Any, missing: Sequence[str]) -> dict[str, list[str]]:
     """For each word the words of the source that stand for it best; none if none do."""
     near = words_by_spelling(source, missing)
-    known = look_up(source, [s for word in missing for s in _SYNONYMS.get(word, ())])
+    known = look_up(source, [other for word in missing for other in stand_ins(word)])
     best = {}
     for word in missing:
         same = [other for other in near[word] if other.lower() == word.lower()]
-        synonyms = [other for other in _SYNONYMS.get(word, ()) if other in known]
+        synonyms = [other for other in stand_ins(word) if other in known]
         alike = [other for other in near[word][:1] if _likeness(word, other) > _ALIKE]
-        best[word] = same[:1] or synonyms or alike
+        best[word] = same[:1] or synonyms[:2] or alike
     return best
 
 

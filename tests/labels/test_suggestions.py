@@ -56,6 +56,14 @@ def test_synonyms_are_averaged():
     assert suggest_words(["admiration"], source) == {"admiration": ["respect", "praise"]}
 
 
+def test_synonyms_of_the_lists_of_emotions():
+    """Where there is no pair of words; two at most, the best first."""
+    source = {w: [1.0] for w in ("dull", "bored", "boring", "afraid", "scared")}
+    assert suggest_words(["boredom", "FEA"], source) == {
+        "boredom": ["bored", "boring"], "FEA": ["afraid", "scared"],
+    }  # fmt: skip
+
+
 def test_what_is_only_a_little_alike_is_not_taken(source):
     with pytest.raises(
         ValueError, match=r"near 'fear', 'zyx'; .* labels=\{'fear': \['...'\]\}"
