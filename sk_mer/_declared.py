@@ -24,6 +24,7 @@ __all__ = [
     "check_windows",
     "damaged",
     "expect",
+    "is_array",
     "is_count",
     "is_number",
     "text_size",
@@ -103,6 +104,12 @@ def is_count(value: Any, least: int = 0) -> bool:
 def is_number(value: Any) -> bool:
     """Whether `value` is a plain number; True and False are none."""
     return type(value) in (int, float)
+
+
+def is_array(value: Any, kind: str, ndim: int) -> bool:
+    """Whether `value` is an array of this kind of dtype and number of dimensions."""
+    fits = isinstance(value, np.ndarray) and value.dtype.kind == kind
+    return fits and value.ndim == ndim
 
 
 def check_flag(value: Any, where: str) -> bool:

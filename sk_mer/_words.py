@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._standardised import is_standardised
 from ._warn import warn_user
 from .linear_model._solve import Array, unit
 from .multimodal.array import MultimodalArray
 from .multimodal.ragged import Block
-from .preprocessing import is_standardised
 
 __all__ = [
     "greatest_cosines",

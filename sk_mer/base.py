@@ -17,6 +17,7 @@ from torch import nn
 from ._compat import CallbackSupportMixin
 from ._label_columns import checked_weights, refuse_other_order
 from ._shared_docs import fill_shared_docs
+from ._standardised import standardised_alone
 from ._warn import warn_user
 from .batching import BatchIterator, MultimodalDataset
 from .engine.build import RANK
@@ -31,7 +32,6 @@ from .module_spec import ModuleSpec
 from .multimodal._duplicates import duplicate_groups
 from .multimodal.array import MultimodalArray
 from .padding import rows_by_length
-from .preprocessing import standardised_alone
 from .targets import Examples, Targets, taken, told_rows
 from .validation import (
     has_validation,

@@ -7,7 +7,7 @@ import pytest
 import sklearn
 from sklearn.pipeline import Pipeline
 
-from sk_mer import MultimodalArray, preprocessing
+from sk_mer import MultimodalArray, _standardised
 from sk_mer.preprocessing import MultimodalScaler
 
 from .systems import LABELS, NUMBERS, X, make
@@ -58,17 +58,17 @@ def test_the_route_that_works():
 
 def test_silent_where_there_is_nothing_to_tell(monkeypatch):
     scaled = MultimodalScaler().fit_transform(X)
-    assert preprocessing.standardised_alone(scaled[ROWS], changed(scaled, 1.2)) is None
-    assert preprocessing.standardised_alone(X, changed(X)) is None  # X is not scaled
-    assert preprocessing.standardised_alone(scaled, changed(scaled)) == "audio"
+    assert _standardised.standardised_alone(scaled[ROWS], changed(scaled, 1.2)) is None
+    assert _standardised.standardised_alone(X, changed(X)) is None  # X is not scaled
+    assert _standardised.standardised_alone(scaled, changed(scaled)) == "audio"
     # Much alike: only some rows are read.
     read = []
-    whole = preprocessing.moments
-    monkeypatch.setattr(preprocessing, "_FEW", 10)
+    whole = _standardised.moments
+    monkeypatch.setattr(_standardised, "_FEW", 10)
     monkeypatch.setattr(
-        preprocessing, "moments", lambda X, name: (read.append(len(X)), whole(X, name))[1]
+        _standardised, "moments", lambda X, name: (read.append(len(X)), whole(X, name))[1]
     )
-    assert preprocessing.standardised_alone(scaled, scaled) is None
+    assert _standardised.standardised_alone(scaled, scaled) is None
     assert max(read) < 20
 
 
@@ -76,7 +76,7 @@ def test_features_that_do_not_vary():
     flat = MultimodalArray(text=np.zeros((4, 2)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert preprocessing.standardised_alone(flat, flat) is None
+        assert _standardised.standardised_alone(flat, flat) is None
         mixed = MultimodalArray(text=np.array([[0, 1.0], [0, -1.0]]))
         other = MultimodalArray(text=np.array([[0, 9.0], [0, 8.0]]))
-        assert preprocessing.standardised_alone(mixed, other) == "text"
+        assert _standardised.standardised_alone(mixed, other) == "text"

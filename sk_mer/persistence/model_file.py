@@ -21,16 +21,16 @@ from ..engine.build import prediction_net
 from ..engine.devices import check_device, check_precision, device_name
 from ..engine.net_params import OWN_PARAMETERS
 from ..labels.suggestions import is_keyed_vectors
+from .memory_header import check_memory
 from .model_header import (
     FITTED,
     check_fitted,
-    check_memory,
     check_params,
     has_network,
     plain_settings,
-    with_weights,
     without_path,
 )
+from .network_weights import with_weights
 from .plain_values import PlainReader, PlainWriter
 from .steps import Steps, plain_steps, read_steps
 

@@ -1,7 +1,7 @@
 """What the file of a model declares, checked against what it holds.
 
 Nothing is made of a header before it fits: parameters are those of the class, attributes
-are those that a fitted model has, and the network has the weights that are there.
+are those that a fitted model has.
 """
 
 from __future__ import annotations
@@ -10,12 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from sklearn.base import is_regressor
 from sklearn.utils._param_validation import InvalidParameterError
-from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from .._declared import (
     MAX_WINDOW,
@@ -26,13 +22,12 @@ from .._declared import (
     check_names,
     check_windows,
     expect,
-    is_count,
+    is_array,
     is_number,
 )
 from ..continual.settings import OF_FIT
 from ..labels.space import is_table
 from ..multimodal._provenance import check_makers
-from ..targets import UNKNOWN_CLASS
 from ..validation import check_declared_modalities
 from .lexical_header import WORD_SCORES, check_word_scores
 from .linear_header import FITTED_LINEAR, check_linear, wanted_of_linear
@@ -41,11 +36,9 @@ __all__ = [
     "FITTED",
     "OPTIONAL",
     "check_fitted",
-    "check_memory",
     "check_params",
     "has_network",
     "plain_settings",
-    "with_weights",
     "without_path",
 ]
 
@@ -97,8 +90,6 @@ OPTIONAL = (
     "_settings_of_fit",
     *WORD_SCORES,
 )
-# Weights that a file may have, and calls of torch that making a layer takes for each.
-_MAX_WEIGHTS, _CALLS = 10_000, 16
 # Settings of the net that are numbers, with the least that they may be.
 _COUNTED = ("iterator_train__batch_size", "iterator_valid__batch_size")
 
@@ -255,7 +246,7 @@ def check_fitted(fitted: Mapping[str, Any], estimator: Any) -> None:
         check_count(fitted["n_features_in_"], "n_features_in_", 1)
     if "feature_names_in_" in fitted:
         names, n_features = fitted["feature_names_in_"], fitted.get("n_features_in_")
-        fits = _is_array(names, "O", 1) and len(names) == n_features
+        fits = is_array(names, "O", 1) and len(names) == n_features
         fits = fits and all(isinstance(name, str) for name in names)
         expect(fits, "feature_names_in_", names, f"names of {n_features} columns")
 
@@ -282,7 +273,7 @@ def _check_numbers(fitted: Mapping[str, Any]) -> None:
     """Names of the target columns, each with its mean and its scale."""
     names = check_names(fitted["targets_"], "targets_", list)
     for name in ("target_mean_", "target_scale_"):
-        fits = _is_array(fitted[name], "f", 1) and len(fitted[name]) == len(names)
+        fits = is_array(fitted[name], "f", 1) and len(fitted[name]) == len(names)
         fits = fits and bool(np.isfinite(fitted[name]).all())
         expect(fits, name, fitted[name], f"{len(names)} finite numbers")
     check_flag(fitted["_one_column"], "_one_column")
@@ -297,12 +288,12 @@ def _check_labels(fitted: Mapping[str, Any], dtype: Any) -> None:
     width, wanted = fitted["_rows"].shape[1], fitted["_seen_rows"].shape[1]
     expect(width == wanted, "the width of _rows", width, f"that of _seen_rows, {wanted}")
     for name, count in (("thresholds_", len(in_use)), ("_seen_thresholds", len(seen))):
-        fits = _is_array(fitted[name], "f", 1) and len(fitted[name]) == count
+        fits = is_array(fitted[name], "f", 1) and len(fitted[name]) == count
         expect(fits, name, fitted[name], f"{count} numbers")
     _check_scores(fitted)
     check_word_scores(fitted)
     shares = fitted["_seen_shares"]
-    fits = _is_array(shares, "f", 1) and len(shares) == len(seen)
+    fits = is_array(shares, "f", 1) and len(shares) == len(seen)
     fits = fits and bool(((shares > 0) & (shares < 1)).all())
     expect(fits, "_seen_shares", shares, f"{len(seen)} numbers between 0 and 1")
     means = fitted.get("_auxiliary_means", {})
@@ -331,21 +322,16 @@ def _check_scores(fitted: Mapping[str, Any]) -> None:
         held: Any = fitted.get(name)
         if held is None:
             continue
-        fits = _is_array(held, "f", len(shape)) and held.dtype == dtype and len(held) > 0
+        fits = is_array(held, "f", len(shape)) and held.dtype == dtype and len(held) > 0
         fits = fits and shape in (held.shape, (-1, *held.shape[1:]))
         fits = fits and bool(np.isfinite(held).all())
         expect(fits, name, held, f"None, or finite {np.dtype(dtype)} numbers")
 
 
 def _check_rows(rows: Any, where: str, count: int, dtype: Any) -> None:
-    fits = _is_array(rows, "f", 2) and rows.dtype == dtype
+    fits = is_array(rows, "f", 2) and rows.dtype == dtype
     fits = fits and len(rows) == count and rows.shape[1] > 0
     expect(fits, where, rows, f"{np.dtype(dtype)} rows of {count} labels")
-
-
-def _is_array(value: Any, kind: str, ndim: int) -> bool:
-    is_array = isinstance(value, np.ndarray)
-    return is_array and value.dtype.kind == kind and value.ndim == ndim
 
 
 def _check_records(fitted: Mapping[str, Any]) -> None:
@@ -360,131 +346,3 @@ def _check_records(fitted: Mapping[str, Any]) -> None:
             expect(fits, f"an entry of {name}", record, "values by name")
     for record in fitted["history_"]:
         expect(all(map(is_number, record.values())), "an epoch", record, "numbers")
-
-
-def check_memory(held: Any, fitted: Mapping[str, Any]) -> None:
-    """Refuse remembered utterances that the model could not have been trained on.
-
-    Parameters
-    ----------
-    held : object
-        What ``EpisodicMemory.from_plain`` is to read.
-    fitted : mapping of str to object
-        Checked attributes.
-
-    Raises
-    ------
-    BadValue
-    """
-    fits = isinstance(held, dict) and set(held) == {"size", "episodes"}
-    expect(fits, "the memory", held, "a size and episodes")
-    size, episodes = held["size"], held["episodes"]
-    expect(size is None or is_count(size, 1), "the memory's size", size, "a number or None")
-    expect(isinstance(episodes, list), "the memory's episodes", episodes, "a list")
-    for episode in episodes:
-        wanted = {"encoded", "weights", "n_seen", "modalities"}
-        fits = isinstance(episode, dict) and set(episode) - {"groups"} == wanted
-        expect(fits, "an episode", episode, f"{sorted(wanted)}")
-        n_rows = _check_targets(episode, fitted)
-        groups = episode.get("groups")  # of few systems
-        fits = groups is None or (_is_array(groups, "i", 1) and len(groups) == n_rows)
-        expect(fits, "groups of an episode", groups, f"None, or {n_rows} whole numbers")
-        check_count(episode["n_seen"], "n_seen of an episode", n_rows)
-        blocks = episode["modalities"]
-        fits = isinstance(blocks, dict) and bool(blocks)
-        expect(fits, "the modalities of an episode", blocks, "arrays by name")
-        for name, block in blocks.items():
-            _check_block(name, block, n_rows, fitted["n_features_"])
-
-
-def _check_targets(episode: Mapping[str, Any], fitted: Mapping[str, Any]) -> int:
-    """Number of rows of an episode, whose targets are of labels that the model knows."""
-    encoded, weights = episode["encoded"], episode["weights"]
-    n_seen = len(fitted["_seen_names"])
-    kind, ndim = ("f", 2) if fitted["multilabel_"] else ("i", 1)
-    fits = _is_array(encoded, kind, ndim) and len(encoded) > 0
-    fits = fits and (ndim == 1 or encoded.shape[1] == n_seen)
-    largest = 1 if ndim == 2 else n_seen - 1
-    least = 0 if ndim == 2 else UNKNOWN_CLASS
-    fits = fits and not (encoded < least).any() and not (encoded > largest).any()
-    expect(fits, "encoded of an episode", encoded, f"targets of {n_seen} labels")
-    fits = weights is None or (_is_array(weights, "f", 1) and len(weights) == len(encoded))
-    fits = fits and (weights is None or bool((weights > 0).all()))
-    expect(
-        fits, "weights of an episode", weights, "None, or a positive number for each row"
-    )
-    return len(encoded)
-
-
-def _check_block(name: Any, block: Any, n_rows: int, n_features: Mapping[str, int]) -> None:
-    where = f"the episode's {name!r}"
-    expect(name in n_features, "an episode's modality", name, f"one of {list(n_features)}")
-    fits = isinstance(block, list) and len(block) == 3
-    expect(fits, where, block, "values, lengths and vectors")
-    values, lengths, table = block
-    fits = _is_array(lengths, "i", 1) and len(lengths) == n_rows
-    expect(fits, f"{where} lengths", lengths, f"those of {n_rows} utterances")
-    frames: NDArray[Any] = values if table is None else table
-    fits = _is_array(frames, "f", 2) and frames.dtype.itemsize <= 4
-    fits = fits and frames.shape[1] == n_features[name]
-    expect(fits, where, frames, f"frames of {n_features[name]} values")
-
-
-def with_weights(estimator: Any, state: Mapping[str, torch.Tensor]) -> nn.Module:
-    """The network that the attributes describe, if its weights are those of the file.
-
-    It is made without memory first, so that no number in a file can ask for any.
-
-    Parameters
-    ----------
-    estimator : estimator
-        With the attributes of the file.
-    state : mapping of str to Tensor
-        The weights, by name; they become those of the network.
-
-    Returns
-    -------
-    Module
-
-    Raises
-    ------
-    BadValue
-    """
-    count, most = len(state), _MAX_WEIGHTS
-    expect(count <= most, "its number of weights", count, f"at most {most}")
-    try:
-        with torch.device("meta"), _Counting(_CALLS * (count + _CALLS)):
-            module: nn.Module = estimator._described_module()
-    except BadValue:
-        raise
-    except Exception as error:
-        kind = type(estimator).__name__
-        raise BadValue(f"its sizes make no {kind}, {type(error).__name__}") from error
-    wanted = {name: _form(weight) for name, weight in module.state_dict().items()}
-    found = {name: _form(weight) for name, weight in state.items()}
-    for name in sorted({*wanted, *found}):
-        has, needs = found.get(name, "none"), wanted.get(name, "none")
-        if has != needs:
-            raise BadValue(f"its weight {name} is {has}, but its sizes ask for {needs}")
-    module.load_state_dict(state, assign=True)
-    return module
-
-
-def _form(weight: torch.Tensor) -> str:
-    return f"{str(weight.dtype).removeprefix('torch.')} of shape {tuple(weight.shape)}"
-
-
-class _Counting(TorchFunctionMode):
-    """Ends a construction that makes far more tensors than there are weights."""
-
-    def __init__(self, allowed: int) -> None:
-        super().__init__()
-        self.left = allowed
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        self.left -= 1
-        if self.left < 0:
-            raise BadValue("its sizes ask for more layers than it has weights")
-        return func(*args, **(kwargs or {}))
