@@ -170,18 +170,21 @@ def project_gradient(
 
 def _products(rows: Sequence[Tensor], first_only: bool = False) -> NDArray[np.float64]:
     """Of each row, or of the first, with each; added up in float64, side by side."""
+    # A device reads all of its memory equally fast.
+    size = _CHUNK if rows[0].device.type == "cpu" else max(1, len(rows[0]))
 
     def part(starts: range) -> Tensor:
-        total = torch.zeros(1 if first_only else len(rows), len(rows), dtype=torch.float64)
+        n_first = 1 if first_only else len(rows)
+        total = rows[0].new_zeros(n_first, len(rows), dtype=torch.float64)
         for start in starts:
-            piece = torch.stack([row[start : start + _CHUNK] for row in rows]).double()
-            total += ((piece[:1] if first_only else piece) @ piece.T).cpu()
+            piece = torch.stack([row[start : start + size] for row in rows]).double()
+            total += (piece[:1] if first_only else piece) @ piece.T
         return total
 
-    share = -(-len(rows[0]) // (_CHUNK * n_cores())) * _CHUNK
+    share = -(-len(rows[0]) // (size * n_cores())) * size
     ends = range(0, len(rows[0]), share)
-    tasks = [partial(part, range(a, min(a + share, len(rows[0])), _CHUNK)) for a in ends]
-    return np.asarray(torch.stack(run_together(tasks)).sum(dim=0).numpy())
+    tasks = [partial(part, range(a, min(a + share, len(rows[0])), size)) for a in ends]
+    return np.asarray(torch.stack(run_together(tasks)).sum(dim=0).cpu().numpy())
 
 
 # Batch and loss of each memory, drawn anew for each step.

@@ -11,6 +11,7 @@ from skorch import NeuralNet
 from torch import nn
 
 from ..engine.build import prediction_net
+from ..engine.device_data import DeviceStore, store_on
 from ..multimodal.array import MultimodalArray
 from ..targets import Examples
 from .draws import some_groups
@@ -59,6 +60,7 @@ class Remembered:
             )
             for part in self.examples
         ]
+        self._stores: list[DeviceStore | None] | None = None
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -80,13 +82,19 @@ class Remembered:
         list of tuple
         """
         found = []
-        for dataset, loss in zip(self._datasets, self.losses, strict=True):
+        if self._stores is None:
+            device = self.estimator.net_.device
+            self._stores = [store_on(device, dataset) for dataset in self._datasets]
+        for dataset, store, loss in zip(
+            self._datasets, self._stores, self.losses, strict=True
+        ):
             rows = np.arange(len(dataset))
             if len(rows) > n_rows and dataset.groups is not None:
                 rows = some_groups(dataset.groups, n_rows, self.rng)
             elif len(rows) > n_rows:
                 rows = np.sort(self.rng.choice(rows, n_rows, replace=False))
-            found.append((dataset.batch(rows), loss))
+            batch = dataset.batch(rows) if store is None else next(store.batches([rows]))
+            found.append((batch, loss))
         return found
 
     def losses_of(self, module: nn.Module) -> NDArray[np.float64]:

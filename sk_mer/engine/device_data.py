@@ -24,8 +24,10 @@ from ..host_lengths import known_on_host, staged
 from ..multimodal._rows import numbered
 from ..multimodal.ragged import Block
 
-__all__ = ["DeviceStore", "free_bytes"]
+__all__ = ["DeviceStore", "free_bytes", "store_on"]
 
+# Devices that have a memory of their own, or at least torch sees it so.
+_WITH_MEMORY = {"cuda", "mps"}
 # Of the free memory of a device, what data may take; the rest is for computing.
 _SHARE = 0.5
 # Of what is sent piece by piece, bytes of a piece at most, and the share of its room:
@@ -33,6 +35,30 @@ _SHARE = 0.5
 _PIECE_BYTES, _PIECE_SHARE = 1 << 28, 0.25
 
 Rows = NDArray[np.intp]
+
+
+def store_on(device: Any, dataset: Any) -> DeviceStore | None:
+    """A store of a dataset, where the device has a memory of its own.
+
+    Parameters
+    ----------
+    device : str, torch.device or None
+        Where torch computes.
+    dataset : object
+        Only a :class:`~sk_mer.batching.MultimodalDataset` can be stored.
+
+    Returns
+    -------
+    DeviceStore or None
+    """
+    if not sends_data(device) or type(dataset) is not MultimodalDataset:
+        return None
+    return DeviceStore(dataset, device)
+
+
+def sends_data(device: Any) -> bool:
+    """Whether data must be sent to a device before it can compute."""
+    return torch.device(device or "cpu").type in _WITH_MEMORY
 
 
 def free_bytes(device: torch.device) -> int:

@@ -16,10 +16,10 @@ from skorch.dataset import get_len, unpack_data
 from skorch.utils import to_device, to_tensor
 from torch import Tensor, nn
 
-from ..batching import BatchIterator, MultimodalDataset, split_batch
+from ..batching import BatchIterator, split_batch
 from .answers import AnsweringNet
 from .casts import casts_kept
-from .device_data import DeviceStore
+from .device_data import sends_data, store_on
 from .devices import full_products
 from .losses import bare_logits
 from .row_limit import RowLimit
@@ -36,8 +36,6 @@ __all__ = ["SAMPLE_WEIGHT", "GradientClipping", "MultimodalNet"]
 
 # Entries of a batch that are for the loss and not for the module.
 SAMPLE_WEIGHT, _AUXILIARY = "sample_weight", "auxiliary"
-# Devices that have a memory of their own, or at least torch sees it so.
-_WITH_MEMORY = {"cuda", "mps"}
 
 
 class MultimodalNet(AnsweringNet, AnswersSideBySide, NeuralNet):
@@ -226,15 +224,9 @@ class MultimodalNet(AnsweringNet, AnswersSideBySide, NeuralNet):
         iterator = super().get_iterator(dataset, training)
         if training and self.checkpoint_dir is not None:
             iterator.epoch = len(self.history)
-        ours = isinstance(iterator, BatchIterator) and type(dataset) is MultimodalDataset
-        if ours and self._sends_data:
-            iterator.store = DeviceStore(dataset, self.device)
+        if isinstance(iterator, BatchIterator):
+            iterator.store = store_on(self.device, dataset)
         return iterator
-
-    @property
-    def _sends_data(self) -> bool:
-        """Whether it computes where data must be sent to."""
-        return torch.device(self.device or "cpu").type in _WITH_MEMORY
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
@@ -243,7 +235,7 @@ class MultimodalNet(AnsweringNet, AnswersSideBySide, NeuralNet):
 
         A batch's loss in the history is a tensor until then.
         """
-        if iterator is None or not self._sends_data:
+        if iterator is None or not sends_data(self.device):
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
             return
         losses = []

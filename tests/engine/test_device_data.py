@@ -11,7 +11,7 @@ import torch
 
 from sk_mer import MultimodalArray
 from sk_mer.batching import BatchIterator, MultimodalDataset
-from sk_mer.engine import device_data, net
+from sk_mer.engine import device_data
 from sk_mer.engine.device_data import DeviceStore
 from sk_mer.host_lengths import on_host, packed, unpacked
 
@@ -175,10 +175,10 @@ def test_training_has_the_same_weights(emotions, mte, monkeypatch, room):
 
     weights = 1.0 + np.arange(len(emotions.X)) % 3
     expected, history = trained(weights)
-    monkeypatch.setattr(net, "_WITH_MEMORY", {"cpu"})
+    monkeypatch.setattr(device_data, "_WITH_MEMORY", {"cpu"})
     stores = []
     monkeypatch.setattr(
-        net,
+        device_data,
         "DeviceStore",
         lambda *a: stores.append(DeviceStore(*a, room=room)) or stores[-1],
     )
