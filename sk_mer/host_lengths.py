@@ -91,7 +91,7 @@ def longest(lengths: Tensor) -> int:
 
 
 def staged(values: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the processor, sent to a device that goes on with its work meanwhile.
+    """A tensor of the processor, sent to a GPU that goes on with its work meanwhile.
 
     Parameters
     ----------
@@ -104,7 +104,9 @@ def staged(values: Tensor, device: torch.device) -> Tensor:
     -------
     Tensor
     """
-    if device.type == "cuda" and torch.cuda.is_available():
+    if device.type != "cuda":
+        return values.to(device)
+    if torch.cuda.is_available():
         # Of memory that may be moved to disk a copy waits for the device.
         values = values.pin_memory()
     return values.to(device, non_blocking=True)

@@ -7,6 +7,7 @@ Where torch finds no CUDA device these tests are left out; `test_device_placemen
 from __future__ import annotations
 
 import copy
+import threading
 import warnings
 from collections import Counter
 
@@ -106,7 +107,10 @@ def test_devices_by_name(device):
 
 
 def test_workers_take_devices_in_turn():
+    barrier = threading.Barrier(2)
+
     def where(_):
+        barrier.wait(timeout=60)  # a worker each
         model = make("LFLSTMClassifier", device="worker", max_epochs=1).fit(X, LABELS)
         return str(next(model.net_.module_.parameters()).device)
 

@@ -118,8 +118,16 @@ class RowLimit:
         if not divisible:
             raise torch.OutOfMemoryError(
                 f"{fault} for {_WHAT[what]} of a batch of {n_rows} utterances, which must "
-                "stay whole here; use a smaller batch_size."
+                f"stay whole here; fit with {_smaller(n_rows, what)}."
             )
         self.most[what] = math.ceil(n_now / 2)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def _smaller(n_rows: int, what: str) -> str:
+    """How a user asks for smaller batches."""
+    n = math.ceil(n_rows / 2)
+    if what == "train":
+        return f"batch_size={n}"
+    return f"net_params={{'iterator_valid__batch_size': {n}}}"

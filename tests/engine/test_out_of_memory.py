@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from ast import literal_eval
 
 import numpy as np
 import pytest
@@ -133,9 +134,10 @@ def test_a_loss_that_needs_all_rows(room):
     room["train"] = 15
     settings = {"loss": "concordance", "batch_size": 30}
     y = systems.NUMBERS[:40]
-    with pytest.raises(torch.OutOfMemoryError, match=STAYS_WHOLE):
+    with pytest.raises(
+        torch.OutOfMemoryError, match=STAYS_WHOLE + " here; fit with batch_size=15"
+    ):
         model(LFLSTMRegressor, **settings).fit(X, y)
-    # What the message says to do.
     model(LFLSTMRegressor, **{**settings, "batch_size": 15}).fit(X, y)
     with pytest.raises(
         ValueError, match=r"^net_params has micro_batch_size=8, but a batch of this system"
@@ -158,8 +160,17 @@ class Mean(nn.Module):
 
 def test_a_module_that_reads_rows_together():
     settings = {"module": Mean, "max_epochs": 1, "validation_fraction": None}
-    with pytest.raises(torch.OutOfMemoryError, match=STAYS_WHOLE):
-        ModuleClassifier(batch_size=40, **settings).fit(X, Y)
+    with pytest.raises(
+        torch.OutOfMemoryError, match=STAYS_WHOLE + " here; fit with batch_size=14"
+    ):
+        ModuleClassifier(batch_size=27, **settings).fit(X, Y)
+    fitted = ModuleClassifier(batch_size=14, **settings).fit(X, Y)
+    message = r"a prediction of a batch of 27 .* here; fit with net_params=(\{.*\})\.$"
+    with pytest.raises(torch.OutOfMemoryError, match=message) as caught:
+        fitted.predict(X[:27])
+    # What the message says to do.
+    given = literal_eval(re.search(message, str(caught.value))[1])
+    fitted.set_params(net_params=given).fit(X, Y).predict(X[:27])
 
 
 def test_videos_are_read_whole():
