@@ -72,7 +72,7 @@ def generated() -> Study:
     rows = {"train": slice(0, 1000), "valid": slice(1000, 1300), "test": slice(1300, 1800)}
     model = MTEClassifier(
         label_vectors=data.label_vectors, hidden_sizes=(32, 24, 16), num_layers=1,
-        lr=3e-3, max_epochs=30, patience=6, clip_norm=1.0,
+        lr=3e-3, batch_size=512, max_epochs=30, patience=6, clip_norm=1.0,
     )  # fmt: skip
     X = {name: data.X[place] for name, place in rows.items()}
     return (

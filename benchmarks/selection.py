@@ -24,7 +24,7 @@ import pandas as pd
 import sequence
 import torch
 from joblib import Memory, Parallel, delayed
-from judging import parser
+from judging import LINEAR, parser
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -62,9 +62,13 @@ def herding(model: Any, episode: Episode, n_rows: int, rng: np.random.RandomStat
 
 
 def hard(model: Any, episode: Episode, n_rows: int, rng: np.random.RandomState) -> Rows:
-    logits = model.decision_function(episode.examples.X)[:, list(episode.columns)]
-    signs = np.where(episode.indicators, 1, -1)
-    return np.argsort(-np.logaddexp(0, -signs * logits).mean(axis=1))[:n_rows]
+    logits = model.decision_function(episode.examples.X)
+    known = [k for k, column in enumerate(episode.columns) if column < logits.shape[1]]
+    if not known:  # a new label's, of which the model has said nothing yet
+        return random(model, episode, n_rows, rng)
+    answers = logits[:, [episode.columns[k] for k in known]]
+    margins = np.where(episode.indicators[:, known], answers, -answers)
+    return np.argsort(-np.logaddexp(0, -margins).mean(axis=1))[:n_rows]
 
 
 def in_turn(queues: list[Rows], n_rows: int) -> Rows:
@@ -125,7 +129,12 @@ def in_sequence(rule: str, seed: int, model: Any, data: Any, key: str) -> dict[s
         model.set_params(continual="gem", memory_size=SIZES["sequence"])
         for X, y in sequence.shots(data, seed):
             model.partial_fit(X, y)
-    found = pd.DataFrame(sequence.scores(model, data, len(sequence.NEW)))
+    return means(sequence.scores(model, data, len(sequence.NEW)))
+
+
+def means(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Of old and of new labels."""
+    found = pd.DataFrame(rows)
     is_new = found["label"].isin(sequence.NEW)
     return {
         "old, AUC": found["auc"][~is_new].mean(),
@@ -137,10 +146,14 @@ def results(arguments: Any) -> pd.DataFrame:
     """A row for each case, rule and seed."""
     kept, jobs, tasks = Memory(arguments.cache, verbose=0), [], []
     stress = kept.cache(under_stress)
+    beside = []
     for seed in range(arguments.seeds):
         for rule in RULES:
             jobs.append({"case": "forgetting", "rule": rule, "seed": seed})
             tasks.append(delayed(stress)(rule, seed))
+        linear, _ = forgetting.beside(seed)
+        scores = {kind: linear[kind] for kind in ("old, AUC", "new, AUC")}
+        beside.append({"case": "forgetting", "rule": LINEAR, "seed": seed, **scores})
     if arguments.data:
         data = kept.cache(sequence.data_of)(Path(arguments.data))
         call = kept.cache(in_sequence, ignore=["model", "data"])
@@ -151,13 +164,17 @@ def results(arguments: Any) -> pd.DataFrame:
             for rule in RULES:
                 jobs.append({"case": "sequence", "rule": rule, "seed": seed})
                 tasks.append(delayed(call)(rule, seed, model, data, key))
+            linear = sequence.anew(data, seed, True, key)
+            row = {"case": "sequence", "rule": LINEAR, "seed": seed}
+            beside.append({**row, **means(linear)})
     done = Parallel(n_jobs=arguments.jobs, return_as="generator")(tasks)
     done = tqdm(done, total=len(jobs), desc="rules", mininterval=10)
-    return pd.DataFrame([{**job, **row} for job, row in zip(jobs, done, strict=True)])
+    found = [{**job, **row} for job, row in zip(jobs, done, strict=True)]
+    return pd.DataFrame(found + beside)
 
 
 def table(found: pd.DataFrame) -> pd.DataFrame:
-    """Mean and standard deviation over seeds; a column for each case and kind of label."""
+    """Mean and standard deviation over seeds; the linear model on all rows, and chance."""
     scores = found.groupby(["case", "rule", "seed"], sort=False).first()
     groups = scores.groupby(["case", "rule"], sort=False)
     text = groups.mean().map("{:.3f}".format) + " ± "
@@ -166,7 +183,9 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
         text.unstack("case").swaplevel(axis=1).sort_index(axis=1, ascending=[True, False])
     )
     wide.columns = [f"{case}: {kind}" for case, kind in wide.columns]
-    return wide.loc[[rule for rule in RULES if rule in wide.index]]
+    wide = wide.loc[[*RULES, LINEAR]]
+    wide.loc["shares of the labels"] = "0.500"
+    return wide
 
 
 def main() -> None:
