@@ -16,7 +16,7 @@ from skorch.dataset import get_len, unpack_data
 from skorch.utils import to_device, to_tensor
 from torch import Tensor, nn
 
-from ..batching import BatchIterator, split_batch
+from ..batching import BatchIterator, MultimodalDataset, split_batch
 from .answers import AnsweringNet
 from .casts import casts_kept
 from .device_data import sends_data, store_on
@@ -205,9 +205,7 @@ class MultimodalNet(AnsweringNet, AnswersSideBySide, NeuralNet):
         """
         divided = self._divides and hasattr(self.criterion_, "total_weight")
         self._limit = RowLimit(self.micro_batch_size)
-        if self.micro_batch_size is not None and not (
-            self._divisible and hasattr(self.criterion_, "total_weight")
-        ):
+        if self.micro_batch_size is not None and not self._can_divide(*args):
             raise ValueError(
                 f"net_params has micro_batch_size={self.micro_batch_size}, but a batch of "
                 "this system and loss must stay whole; leave it out, and use a smaller "
@@ -218,6 +216,16 @@ class MultimodalNet(AnsweringNet, AnswersSideBySide, NeuralNet):
         cores = cores_for_micro_batches() if divided else nullcontext()
         with cores, full_products(self.device, self.precision):
             return super().fit_loop(*args, **kwargs)
+
+    def _can_divide(self, data: Any, *_: Any) -> bool:
+        """Whether micro-batches of these training rows add up to the batch."""
+        if not self._divisible or type(data) is not MultimodalDataset:
+            return False
+        y, weights = data.y[:1], data.sample_weight
+        told = {} if weights is None else {"sample_weight": weights[:1]}
+        total = getattr(self.criterion_, "total_weight", lambda *_, **__: None)
+        given = to_tensor(told, device=self.device)
+        return total(to_tensor(y, device=self.device), **given) is not None
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Batches; those to train on begin with the epoch that comes next."""

@@ -173,6 +173,16 @@ def test_a_module_that_reads_rows_together():
     fitted.set_params(net_params=given).fit(X, Y).predict(X[:27])
 
 
+def test_a_loss_of_the_user_whose_mean_is_unknown():
+    class Loss(nn.BCEWithLogitsLoss):
+        pass
+
+    given = {"criterion": Loss, "micro_batch_size": 8}
+    with pytest.raises(ValueError, match="a batch of this system and loss must stay whole"):
+        model(net_params=given).fit(X, Y)
+    model(net_params={**given, "criterion": nn.BCEWithLogitsLoss}).fit(X, Y)
+
+
 def test_videos_are_read_whole():
     with pytest.raises(ValueError, match="a batch of this system and loss must stay whole"):
         MTLClassifier(net_params={"micro_batch_size": 6}).fit(X, Y)
