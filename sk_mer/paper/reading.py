@@ -298,7 +298,10 @@ def judged_labels(corpus: Corpus, least: int = 2) -> Corpus:
     kept = corpus.y.loc[:, enough]
     if not len(kept.columns):
         raise ValueError("No label has two positives and two negatives in every split.")
-    return replace(corpus, y=kept, notes=(*corpus.notes, note))
+    words = {name: word for name, word in corpus.words.items() if name in kept}
+    vectors = {name: row for name, row in corpus.vectors.items() if name in kept}
+    notes = (*corpus.notes, note)
+    return replace(corpus, y=kept, words=words, vectors=vectors, notes=notes)
 
 
 def hash_of(corpus: Corpus) -> str:
