@@ -137,8 +137,8 @@ def test_no_circles():
         below = {name: targets for name, targets in below.items() if name not in floor}
 
 
-ESTIMATORS = ["base", "classifier", "regressor", "fitted", "loading", "models"]
-PREDICTORS = ["predictor", "emotion_predictor"]
+ESTIMATORS = ["base", "classifier", "regressor", "examples", "fitted", "loading", "models"]
+PREDICTORS = ["predictor", "set_labels", "emotion_predictor"]
 FLOORS = [
     ("sk_mer.engine", [*ESTIMATORS, "persistence", "continual", *PREDICTORS]),
     ("sk_mer.persistence", ESTIMATORS),
@@ -148,7 +148,8 @@ FLOORS = [
     ("sk_mer.metrics", [*ESTIMATORS, "engine", "datasets", *PREDICTORS]),
     ("sk_mer.multimodal", ["labels", "validation", "engine", "models", "metrics"]),
     ("sk_mer.labels", ["validation", "engine", "models", "metrics", "multimodal"]),
-    ("sk_mer.predictor", [*ESTIMATORS, "emotion_predictor", "engine", "batching"]),
+    ("sk_mer.predictor", [*ESTIMATORS, *PREDICTORS[1:], "engine", "batching"]),
+    ("sk_mer.set_labels", [*ESTIMATORS, "emotion_predictor", "engine", "batching"]),
     ("sk_mer.emotion_predictor", [*ESTIMATORS, "engine", "batching"]),
     ("sk_mer.serving", [*ESTIMATORS, "engine", "batching"]),
     ("sk_mer.continual", [*ESTIMATORS, "persistence"]),
