@@ -38,7 +38,10 @@ def forms_of(corpus: Corpus, small: bool) -> dict[str, list[str]]:
     near = words_by_spelling(corpus.source, wanted)
     found = {}
     for label, word in plain.items():
-        other = [label, word.capitalize(), word.upper(), *near[word], *near[label]]
+        # Four letters, as three make "feature" a form of "fear".
+        starts = tuple(text[:4].lower() for text in (word, label))
+        like = [w for w in (*near[word], *near[label]) if w.lower().startswith(starts)]
+        other = [label, word.capitalize(), word.upper(), *like]
         has = look_up(corpus.source, other)
         forms = [word, *(form for form in dict.fromkeys(other) if form in has)]
         found[label] = list(dict.fromkeys(forms))[: 2 if small else _N_FORMS]

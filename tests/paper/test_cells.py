@@ -20,7 +20,7 @@ from sk_mer.paper.reading import Corpus, hash_of, judged_labels, limited, with_u
 from sk_mer.paper.runs import Runner
 from sk_mer.paper.systems import Settings, chosen
 from sk_mer.paper.tables import Table, put_together
-from sk_mer.paper.words import word_table
+from sk_mer.paper.words import forms_of, word_table
 
 CELL = Cell("seen", "mte", 0)
 CHANGED = {
@@ -212,6 +212,14 @@ def test_figures_say_what_they_leave_out(corpus):
     table = figures.space_table(corpus, [Cell("space", "mte", 0)], [made])
     assert table.shown.loc["MTE, sad - fear", "audio"] == "0.00"
     assert not table.notes  # there is no space of text
+
+
+def test_forms_of_a_short_word(corpus):
+    words = ["fear", "feature", "Fears", "fearful", "sad", "sadly"]
+    source = {word: [1.0] for word in words}
+    some = replace(corpus, words={"fear": "fear", "sad": "sad"}, source=source)
+    found = {"fear": ["fear", "Fears", "fearful"], "sad": ["sad", "sadly"]}
+    assert forms_of(some, small=False) == found
 
 
 def test_words_of_several_parts_are_spelled_out(corpus):
