@@ -40,7 +40,8 @@ from .engine.losses import (
     refuse_unfit_loss,
 )
 from .engine.training import given_criterion
-from .labels.space import LabelSpace, recipes_of_codes, resolve_label_space
+from .labels.lookup import resolve_label_space
+from .labels.space import LabelSpace, recipes_of_codes
 from .model_selection import given_thresholds, thresholds_after_fit, tune_thresholds
 from .module_spec import ModuleSpec
 from .multimodal.array import MultimodalArray

@@ -16,7 +16,8 @@ from ._words import (
     refuse_other_vectors,
     warn_of_standardised,
 )
-from .labels.space import LabelSpace, resolve_label_space, unseen_vectors
+from .labels.lookup import resolve_label_space, unseen_vectors
+from .labels.space import LabelSpace
 from .linear_model._base import LinearData
 from .linear_model._labels import LinearLabels
 from .linear_model._solve import Array

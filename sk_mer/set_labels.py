@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._calibration import check_calibrate, fair_offsets
-from .labels.space import label_array, label_recipes, quoted, told_with
+from .labels.lookup import told_with
+from .labels.space import label_array, label_recipes, quoted
 from .model_selection import thresholds_after_fit
 from .predictor import MultimodalPredictor
 

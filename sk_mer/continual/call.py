@@ -12,7 +12,8 @@ from sklearn.utils import check_random_state
 
 from .._label_columns import checked_weights, refuse_other_order
 from .._warn import warn_user
-from ..labels.space import label_recipes, quoted, told_with
+from ..labels.lookup import told_with
+from ..labels.space import label_recipes, quoted
 from ..model_selection import DEFAULT_THRESHOLD, thresholds_after_fit
 from ..multimodal.array import MultimodalArray
 from ..targets import Examples, told_rows

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 
 from .._label_folds import leave_one_label_out
+from ..labels.lookup import resolve_label_space
 from ..labels.nearness import nearest_seen
-from ..labels.space import resolve_label_space
 from ._drawing import new_axes, place_names
 
 __all__ = ["ZeroShotDisplay", "zero_shot_report"]

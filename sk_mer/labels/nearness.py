@@ -10,13 +10,8 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 from sklearn.utils.validation import check_is_fitted
 
-from .space import (
-    label_recipes,
-    quoted,
-    resolve_label_space,
-    told_with,
-    unseen_vectors,
-)
+from .lookup import resolve_label_space, told_with, unseen_vectors
+from .space import label_recipes, quoted
 
 __all__ = ["AsksForWords", "estimates", "nearest_seen"]
 

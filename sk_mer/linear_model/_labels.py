@@ -15,8 +15,9 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..emotion_predictor import EmotionPredictor
+from ..labels.lookup import resolve_label_space, unseen_vectors
 from ..labels.nearness import AsksForWords
-from ..labels.space import quoted, resolve_label_space, unseen_vectors
+from ..labels.space import quoted
 from ..model_selection import given_thresholds, thresholds_after_fit, tune_thresholds
 from ..targets import Examples, Targets, check_targets
 from ..validation import check_names

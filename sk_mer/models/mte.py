@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from .._unseen_epochs import train_for_unseen
 from .._warn import warn_user
 from ..engine.losses import OneVsRestLoss
+from ..labels.lookup import unseen_vectors
 from ..labels.nearness import AsksForWords
-from ..labels.space import quoted, unseen_vectors
+from ..labels.space import quoted
 from ..module_spec import ModuleSpec
 from ..multimodal.array import MultimodalArray
 from ..targets import Targets

@@ -26,7 +26,7 @@ from .._declared import (
     is_number,
 )
 from ..continual.settings import OF_FIT
-from ..labels.space import is_table
+from ..labels.lookup import is_table
 from ..multimodal._provenance import check_makers
 from ..validation import check_declared_modalities
 from .lexical_header import WORD_SCORES, check_word_scores

@@ -18,7 +18,7 @@ from .._declared import damaged, expect
 from .._optional import import_optional
 from .._regular_files import refuse_special_file
 from ..emotion_predictor import EmotionPredictor
-from ..labels.space import vectors_of
+from ..labels.lookup import vectors_of
 from ..multimodal._matrix import checked_form, is_form
 from ..multimodal.array import MultimodalArray
 from ..padding import padded_steps
