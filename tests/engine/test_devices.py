@@ -10,6 +10,7 @@ from multiprocessing import current_process
 import joblib
 import pytest
 import torch
+from joblib.externals.loky import get_reusable_executor
 
 import sk_mer
 from sk_mer import LFLSTMClassifier
@@ -64,6 +65,7 @@ def test_processes_of_joblib_are_counted():
     """By the number that torch-free work sees too."""
     number = joblib.delayed(lambda: (time.sleep(0.5), current_process()._identity)[1])
     found = sorted(set(joblib.Parallel(n_jobs=2)(number() for _ in range(4))))
+    get_reusable_executor().shutdown()  # later tests may come when workers give up waiting
     assert [last - first for (first,), (last,) in pairwise(found)] == [1]
 
 
