@@ -107,12 +107,12 @@ def kept_by(rule: str, model: Any) -> Iterator[None]:
         Episode.drawn = own
 
 
-def under_stress(rule: str, seed: int) -> dict[str, float]:
+def under_stress(rule: str, seed: int, model: Any) -> dict[str, float]:
     """AUC of old and new labels in the case of `forgetting.py`."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     _, few, (X, y) = forgetting.data_of(seed)
-    model = forgetting.fitted(seed, memory_size=None)
+    model = copy.deepcopy(model)
     with kept_by(rule, model):
         model.set_params(continual="gem", memory_size=SIZES["forgetting"])
         model.partial_fit(*few)
@@ -145,12 +145,14 @@ def means(rows: list[dict[str, Any]]) -> dict[str, float]:
 def results(arguments: Any) -> pd.DataFrame:
     """A row for each case, rule and seed."""
     kept, jobs, tasks = Memory(arguments.cache, verbose=0), [], []
-    stress = kept.cache(under_stress)
+    stress = kept.cache(under_stress, ignore=["model"])
+    fitted = kept.cache(forgetting.fitted)
     beside = []
     for seed in range(arguments.seeds):
+        model = fitted(seed, memory_size=None)
         for rule in RULES:
             jobs.append({"case": "forgetting", "rule": rule, "seed": seed})
-            tasks.append(delayed(stress)(rule, seed))
+            tasks.append(delayed(stress)(rule, seed, model))
         linear, _ = forgetting.beside(seed)
         scores = {kind: linear[kind] for kind in ("old, AUC", "new, AUC")}
         beside.append({"case": "forgetting", "rule": LINEAR, "seed": seed, **scores})
