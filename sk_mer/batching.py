@@ -218,7 +218,9 @@ def _empty(shape: tuple[int, int, int]) -> NDArray[np.float32]:
     return np.asarray(torch.empty(shape).numpy())
 
 
-def split_batch(batch: Any, n_micro_batches: int) -> list[tuple[Batch, torch.Tensor]]:
+def split_batch(
+    batch: Any, n_micro_batches: int, cut: bool = True
+) -> list[tuple[Batch, torch.Tensor]]:
     """A batch of :class:`MultimodalDataset` in micro-batches of like size.
 
     Parameters
@@ -227,11 +229,13 @@ def split_batch(batch: Any, n_micro_batches: int) -> list[tuple[Batch, torch.Ten
         Inputs and targets.
     n_micro_batches : int
         At most as many as there are rows; whole groups may make it fewer.
+    cut : bool, default=True
+        Whether each is padded no further than its rows need, or as far as the batch.
 
     Returns
     -------
     list of tuple
-        Rows in their order, padded no further than each needs.
+        Rows in their order.
     """
     inputs, y = batch
     groups = inputs.get("groups")
@@ -244,7 +248,7 @@ def split_batch(batch: Any, n_micro_batches: int) -> list[tuple[Batch, torch.Ten
             for name, steps in inputs["lengths"].items()
         }
         sequences = {
-            name: steps[rows, : longest(lengths[name])]
+            name: steps[rows, : longest(lengths[name]) if cut else None]
             for name, steps in inputs["sequences"].items()
         }
         part: Batch = {"sequences": sequences, "lengths": lengths}

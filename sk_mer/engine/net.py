@@ -16,7 +16,7 @@ from skorch.dataset import get_len, unpack_data
 from skorch.utils import to_device, to_tensor
 from torch import Tensor, nn
 
-from ..batching import BatchIterator, MultimodalDataset, split_batch
+from ..batching import BatchIterator, MultimodalDataset
 from .answers import AnsweringNet
 from .casts import casts_kept
 from .device_data import sends_data, store_on
@@ -105,7 +105,7 @@ class MultimodalNet(AnsweringNet, AnswersSideBySide, NeuralNet):
             count = self._limit.count(n_rows, "predict") if self._divisible else 1
             if count == 1:
                 return self._infer(x, **fit_params)
-            parts = split_batch((x, torch.zeros(n_rows)), count)
+            parts = self._parts((x, torch.zeros(n_rows)), count)
             return torch.cat([self._infer(part, **fit_params) for part, _ in parts])
 
         about = n_rows, "predict", self.device
@@ -143,7 +143,7 @@ class MultimodalNet(AnsweringNet, AnswersSideBySide, NeuralNet):
         def start_again() -> bool:
             for weight in self.module_.parameters():
                 weight.grad = None
-            parts = split_batch((inputs, y), 2) if _is_ours(inputs) else []
+            parts = self._parts((inputs, y), 2) if _is_ours(inputs) else []
             known = _shares(self.criterion_, parts) if len(parts) > 1 else None
             return self._divisible and known is not None
 
@@ -186,7 +186,7 @@ class MultimodalNet(AnsweringNet, AnswersSideBySide, NeuralNet):
         if _is_ours(inputs) and self._divisible:
             fastest = n_micro_batches(len(y)) if self._divides else 1
             count = max(fastest, self._limit.count(len(y), "train"))
-        return split_batch((inputs, y), count) if count > 1 else [(inputs, y)]
+        return self._parts((inputs, y), count) if count > 1 else [(inputs, y)]
 
     @property
     def _divisible(self) -> bool:

@@ -18,9 +18,16 @@ __all__ = ["AnswersSideBySide"]
 class AnswersSideBySide:
     """A part of a net that computes batches in micro-batches where nothing is learned.
 
-    Each is padded no further than its own rows need, and stays in the cache of its core.
-    Where a batch is one micro-batch, it is computed whole.
+    Each is padded no further than its own rows need, unless windows were asked for, and
+    stays in the cache of its core. Where a batch is one micro-batch, it is computed whole.
     """
+
+    _padded_to_windows = False
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Batches."""
+        self._padded_to_windows = getattr(dataset, "windows", None) is not None
+        return super().get_iterator(dataset, training)  # type: ignore[misc]
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
         """The module's answer."""
@@ -32,6 +39,10 @@ class AnswersSideBySide:
         count = n_micro_batches(n_rows)
         if count == 1:
             return compute(x, **fit_params)
-        parts = split_batch((x, torch.zeros(n_rows)), count)
+        parts = self._parts((x, torch.zeros(n_rows)), count)
         tasks = [partial(compute, part, **fit_params) for part, _ in parts]
         return torch.cat([bare_logits(answer) for answer in run_together(tasks)])
+
+    def _parts(self, batch: Any, count: int) -> list[Any]:
+        """A batch in micro-batches; with windows each has all steps, for all are read."""
+        return split_batch(batch, count, cut=not self._padded_to_windows)

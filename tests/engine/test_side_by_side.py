@@ -7,7 +7,7 @@ from torch import nn
 
 from sk_mer import ModuleClassifier, MultimodalArray
 
-seen = []
+seen, trained = [], []
 
 
 class Mean(nn.Module):
@@ -20,8 +20,7 @@ class Mean(nn.Module):
         self.layer = nn.Linear(sum(n_features.values()), n_labels)
 
     def forward(self, sequences, lengths):
-        if not self.training:
-            seen.append(tuple(sequences["text"].shape[:2]))
+        (trained if self.training else seen).append(tuple(sequences["text"].shape[:2]))
         return self.layer(sequences["text"].sum(dim=1) / lengths["text"][:, None])
 
 
@@ -37,11 +36,11 @@ def utterances():
     return MultimodalArray(text=[rng.normal(size=(n, 3)) for n in lengths]), lengths
 
 
-def fitted(module):
+def fitted(module, **settings):
     X, _ = utterances()
     y = np.random.default_rng(1).integers(0, 2, size=(len(X), 2))
     how = {"max_epochs": 1, "validation_fraction": None, "patience": None}
-    return ModuleClassifier(module, **how, random_state=0).fit(X, y)
+    return ModuleClassifier(module, **how, **settings, random_state=0).fit(X, y)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -87,3 +86,16 @@ def test_gradients_still_flow_through_a_net_that_is_asked_for_them():
     with torch.no_grad():
         torch.testing.assert_close(model.net_.infer(inputs), answer.detach())
     assert len(seen) > 2
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_windows_are_whole_in_every_micro_batch():
+    """With padding="none" the padded steps are read, in training and after it."""
+    X, lengths = utterances()
+    trained.clear()
+    model = fitted(Mean, padding="none", batch_size=128)
+    seen.clear()
+    model.predict_proba(X)
+    for shapes in (trained, seen):
+        assert max(rows for rows, _ in shapes) <= 64
+        assert {steps for _, steps in shapes} == {lengths.max()}
