@@ -21,6 +21,7 @@ from ..validation import resolve_hidden_sizes
 from .layers.head import LabelHead, SystemModule
 from .layers.recurrent import LSTM_CONSTRAINTS, LastStepBiLSTM, lstm_settings
 from .layers.unseen import RandomUnseenMixin
+from .layers.utterance import encoded
 
 __all__ = ["LFLSTMClassifier", "LFLSTMModule", "LFLSTMRegressor"]
 
@@ -64,11 +65,9 @@ class LFLSTMModule(SystemModule):
         self, sequences: Mapping[str, Tensor], lengths: Mapping[str, Tensor]
     ) -> Tensor:
         """Outputs of shape ``(n, n_outputs)``."""
-        states = [
-            encoder(sequences[name], lengths[name])
-            for name, encoder in zip(self.names, self.encoders, strict=True)
-        ]
-        return self.head(torch.cat(states, dim=1))  # type: ignore[no-any-return]
+        encoders = zip(self.names, self.encoders, strict=True)
+        states = encoded(encoders, sequences, lengths)
+        return self.head(torch.cat(list(states.values()), dim=1))  # type: ignore[no-any-return]
 
     def onnx_logits(
         self,

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from sk_mer import MTEClassifier
+from sk_mer.models.layers import utterance
 from sk_mer.models.layers.recurrent import LastStepBiLSTM, has_fast_kernel
 from sk_mer.models.layers.utterance import (
     PooledBiLSTM,
@@ -143,3 +144,26 @@ def test_decay_makes_weights_small(emotions):
         )
 
     assert size(0.1) < 0.5 * size(0.0)
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_modalities_are_read_side_by_side_where_nothing_is_learned(learns, monkeypatch):
+    torch.manual_seed(0)
+    sizes = {"text": 5, "audio": 4, "vision": 3}
+    encoders = {name: utterance_encoder(n, 6) for name, n in sizes.items()}
+    present = {name: n for name, n in sizes.items() if name != "audio"}
+    steps = {name: torch.rand(2, 4, n) for name, n in present.items()}
+    lengths = dict.fromkeys(present, torch.tensor([4, 2]))
+    together = []
+    monkeypatch.setattr(
+        utterance,
+        "run_together",
+        lambda tasks: together.extend(tasks) or [t() for t in tasks],
+    )
+    with torch.set_grad_enabled(learns):
+        states = utterance.encoded(encoders.items(), steps, lengths)
+    assert list(states) == ["text", "vision"]
+    assert len(together) == (0 if learns else 2)
+    for name, state in states.items():
+        assert state.requires_grad == learns
+        torch.testing.assert_close(state, encoders[name](steps[name], lengths[name]))

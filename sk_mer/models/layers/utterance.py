@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ...engine.threads import run_together
 from ...host_lengths import packed, unpacked
 from .autoencoder import summaries
 from .head import dropout
@@ -15,7 +17,7 @@ from .pooling import AttentionPooling
 from .recurrent import LastStepBiLSTM, Weights
 from .videos import mean_steps
 
-__all__ = ["PooledBiLSTM", "StatisticsEncoder", "utterance_encoder"]
+__all__ = ["PooledBiLSTM", "StatisticsEncoder", "encoded", "utterance_encoder"]
 
 
 class PooledBiLSTM(LastStepBiLSTM):
@@ -196,3 +198,38 @@ def utterance_encoder(
     if pooling == "last":
         return LastStepBiLSTM(n_features, hidden_size, **settings)
     return PooledBiLSTM(n_features, hidden_size, pooling, **settings)
+
+
+def encoded(
+    encoders: Iterable[tuple[str, nn.Module]],
+    sequences: Mapping[str, Tensor],
+    lengths: Mapping[str, Tensor],
+) -> dict[str, Tensor]:
+    """The state of each modality that a batch has.
+
+    Parameters
+    ----------
+    encoders : iterable of (str, Module)
+        By modality.
+    sequences, lengths : mapping of str to Tensor
+        A batch; it may lack modalities.
+
+    Returns
+    -------
+    dict of str to Tensor of shape (n, out_features)
+
+    Notes
+    -----
+    Where nothing is learned the modalities are read side by side on a processor's cores.
+    That is for a few utterances, of which no product is large enough for two cores; more
+    come in micro-batches, which have a core each already.
+    """
+    tasks = {
+        name: partial(encoder, sequences[name], lengths[name])
+        for name, encoder in encoders
+        if name in sequences
+    }
+    on_cores = all(sequences[name].device.type == "cpu" for name in tasks)
+    if torch.is_grad_enabled() or not on_cores:
+        return {name: task() for name, task in tasks.items()}
+    return dict(zip(tasks, run_together(list(tasks.values())), strict=True))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ...serving.onnx_graph import OnnxGraph
 from .head import full_precision, score_labels
-from .utterance import utterance_encoder
+from .utterance import encoded, utterance_encoder
 
 __all__ = ["WORD_SPACE", "MTEModule"]
 
@@ -91,22 +91,25 @@ class MTEModule(nn.Module):
             embeddings = self.label_embeddings()
         weights = self._fusion_weights(lengths)
         found = {}
-        for name, encoder in zip(self.names, self.encoders, strict=True):
-            if name in sequences:
-                state = encoder(sequences[name], lengths[name])
-                scores = score_labels(state, embeddings[name], training=self.training)
-                found[name] = weights[name] * scores
+        for name, state in self._states(sequences, lengths).items():
+            scores = score_labels(state, embeddings[name], training=self.training)
+            found[name] = weights[name] * scores
         return found
+
+    def _states(
+        self, sequences: Mapping[str, Tensor], lengths: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        return encoded(zip(self.names, self.encoders, strict=True), sequences, lengths)
 
     def states(
         self, sequences: Mapping[str, Tensor], lengths: Mapping[str, Tensor]
     ) -> Tensor:
         """``w_m r_m`` of all modalities side by side; zeros where one is absent."""
         weights, n = self._fusion_weights(lengths), len(next(iter(lengths.values())))
-        found = []
+        found, by_name = [], self._states(sequences, lengths)
         for name, encoder in zip(self.names, self.encoders, strict=True):
-            if name in sequences:
-                state = weights[name] * encoder(sequences[name], lengths[name])
+            if name in by_name:
+                state = weights[name] * by_name[name]
             else:
                 size: Any = encoder.out_features
                 state = self.label_vectors.new_zeros((n, size))
