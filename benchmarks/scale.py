@@ -4,7 +4,7 @@ A small MTE on generated utterances of ten steps; from 100,000 on they lie on di
 mapped. Each measurement is a process of its own, with one thread: one epoch of training,
 a prediction for all, and a grid search of four candidates with one worker and with two.
 
-    python benchmarks/scale.py                               # about an hour of one core
+    python benchmarks/scale.py                               # ten minutes of one core
     python benchmarks/scale.py --sizes 1000 10000 100000     # a few minutes
 """
 
