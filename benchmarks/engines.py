@@ -60,6 +60,7 @@ SYSTEMS = {
     "RAVEN": ("RAVENClassifier", "released", straight.RAVEN),
     "MCTN": ("MCTNClassifier", "released", straight.MCTN),
     "CMDM": ("CMDMClassifier", "mmin", straight.CMDM),
+    "Attention fusion": ("AttentionFusionClassifier", "merbench", straight.AttentionFusion),
 }
 MEASURES = ("training", "prediction")
 

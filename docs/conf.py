@@ -76,6 +76,9 @@ def write_pages(app):
     system_diagrams.draw(HERE / "generated" / "pictures")
     systems_table.write(HERE / "generated")
     speed_table.write(HERE / "results" / "engine.csv", HERE / "generated" / "speed.csv")
+    speed_table.write(
+        HERE / "results" / "engines.csv", HERE / "generated" / "speed_of_systems.csv", True
+    )
     for name in ("changelog", "contributing"):
         source = HERE.parent / f"{name.upper()}.md"
         markdown_pages.write(source, HERE / "generated" / f"{name}.inc")

@@ -6,6 +6,7 @@ import csv
 from collections import defaultdict
 from pathlib import Path
 
+SYSTEMS_HEADER = ["System", "What", "straight way", "float32", "bfloat16"]
 HEADER = ["Setting", "What", "public way", "packed", "float32", "bfloat16"]
 _MEASURES = ["training epoch", "epoch with validation", "prediction", "peak memory"]
 
@@ -29,8 +30,24 @@ def rows(source: Path) -> list[list[str]]:
     ]
 
 
-def write(source: Path, path: Path) -> None:
-    """The table as CSV, for the page of speed."""
+def rows_of_systems(source: Path) -> list[list[str]]:
+    """Utterances a second of each system, and its ratios with their lowest and highest."""
+    found: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    with source.open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            cell = row["utterances a second"]
+            if row["route"] != "straight":
+                cell = f"{row['ratio']} ({row['lowest']} to {row['highest']}): {cell}"
+            found[row["system"], row["measure"]][row["route"]] = cell
+    routes = ("straight", "fp32", "bf16")
+    return [[*names, *(cells[r] for r in routes)] for names, cells in found.items()]
+
+
+def write(source: Path, path: Path, of_systems: bool = False) -> None:
+    """One of the tables as CSV, for the page of speed."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    table = [SYSTEMS_HEADER, *rows_of_systems(source)]
+    if not of_systems:
+        table = [HEADER, *rows(source)]
     with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([HEADER, *rows(source)])
+        csv.writer(file).writerows(table)

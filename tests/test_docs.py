@@ -223,6 +223,14 @@ def test_the_table_of_speed_has_every_ratio():
     assert all(len(row) == 6 and all(row) for row in rows)
 
 
+def test_the_table_of_systems_speed_has_every_system():
+    found = part_of_docs("speed_table").rows_of_systems(DOCS / "results" / "engines.csv")
+    named = {(row[0], row[1]) for row in found}
+    assert len(named) == len(found) == 2 * len({name for name, _ in named})
+    assert all(len(row) == 5 and all(row) for row in found)
+    assert {name for name, _ in named} > {"MTE", "MulT", "TAILOR", "RMFN"}
+
+
 RESULTS = sorted((DOCS / "results").glob("*.*"))
 _SCORES = r"\b(AUC|W-Acc|F1|CCC)\b(?! [\d.]+ ms)"  # and not what they take to compute
 

@@ -21,6 +21,7 @@ SYSTEMS = (
     "RAVEN",
     "MCTN",
     "CMDM",
+    "Attention fusion",
 )
 
 

@@ -9,7 +9,7 @@ at a time. With sk_mer's weights the answers are sk_mer's, where utterances fill
 from .base import Straight
 from .cmdm import CMDM
 from .mult import MulT
-from .recurrent import EFLSTM, LFLSTM, MCTN, MTE, RAVEN, RMFN, GraphMFN
+from .recurrent import EFLSTM, LFLSTM, MCTN, MTE, RAVEN, RMFN, AttentionFusion, GraphMFN
 from .tailor import TAILOR
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "RAVEN",
     "RMFN",
     "TAILOR",
+    "AttentionFusion",
     "GraphMFN",
     "MulT",
     "Straight",

@@ -12,7 +12,16 @@ from torch.nn import functional
 
 from .base import Straight, renamed
 
-__all__ = ["EFLSTM", "LFLSTM", "MCTN", "MTE", "RAVEN", "RMFN", "GraphMFN"]
+__all__ = [
+    "EFLSTM",
+    "LFLSTM",
+    "MCTN",
+    "MTE",
+    "RAVEN",
+    "RMFN",
+    "AttentionFusion",
+    "GraphMFN",
+]
 
 # Sets of three modalities that enter each larger set, then the output, of the graph.
 _CHILDREN = ((0, 1), (0, 2), (1, 2), tuple(range(6)), tuple(range(7)))
@@ -61,6 +70,37 @@ class LFLSTM(Straight):
     def forward(self, sequences: Sequence[Tensor], lengths: Tensor) -> Tensor:
         states = [e(steps) for e, steps in zip(self.encoders, sequences, strict=True)]
         return self.head(torch.cat(states, dim=1))
+
+
+class AttentionFusion(Straight):
+    """An LSTM a modality, and weights of the modalities from all states."""
+
+    names: ClassVar = {
+        **{"encoders.encoders.": "encoders.", "lstm.lstm": "lstm"},
+        **{"weights.energies.0.linears": "layers", "weights.energies.1": "energies"},
+    }
+
+    def __init__(self, sizes: Sequence[int], n_labels: int, size: int = 128) -> None:
+        super().__init__()
+        self.encoders, self.dropout = nn.ModuleList(), 0.3
+        for n in sizes:
+            parts = {"lstm": nn.LSTM(n, size, batch_first=True)}
+            self.encoders.append(nn.ModuleDict({**parts, "linear": nn.Linear(size, size)}))
+        widths = (size * len(sizes), size, size)
+        self.layers = nn.ModuleList(nn.Linear(n, size) for n in widths)
+        self.energies, self.head = nn.Linear(size, len(sizes)), nn.Linear(size, n_labels)
+
+    def forward(self, sequences: Sequence[Tensor], lengths: Tensor) -> Tensor:
+        states = []
+        for encoder, steps in zip(self.encoders, sequences, strict=True):
+            last = encoder["lstm"](steps)[0][:, -1]
+            dropped = functional.dropout(last, self.dropout, self.training)
+            states.append(encoder["linear"](dropped))
+        read = functional.dropout(torch.cat(states, dim=1), self.dropout, self.training)
+        for layer in self.layers:
+            read = layer(read).relu()
+        weights = self.energies(read)[:, :, None]
+        return self.head((weights * torch.stack(states, dim=1)).sum(dim=1))
 
 
 class TwoLayers(nn.Module):
