@@ -105,8 +105,10 @@ class MultimodalPredictor(Shown, metaclass=ABCMeta):
         check_no_empty_rows(data)
         if self.missing == "zeros":
             data = self._with_zeros(data, {name: known[name] for name in required})
-        can_fill = "missing" in self._get_param_names()
-        check_present(data, required, type(self).__name__, can_fill)
+        if required:
+            # Names of parameters take longer than all other checks of one utterance.
+            can_fill = "missing" in self._get_param_names()
+            check_present(data, required, type(self).__name__, can_fill)
         if self._needs_aligned:
             can_align = "aligner" in self._get_param_names()
             check_aligned(data, type(self).__name__, can_align=can_align)
