@@ -349,3 +349,25 @@ def corpus_of(rows, *, keep_index=False):
         layout="generated",
         facts={},
     )
+
+
+def write_folder_labels(folder, words):
+    """Labels of utterances whose features are a file each, in each form that is known."""
+    told = {name: {"emo": word, "val": 0.5} for name, word in words.items()}
+    np.savez(folder / "labels.npz", train_corpus=told)
+    emotions = sorted(set(words.values()))
+    target, codes = folder / "target", [emotions.index(word) for word in words.values()]
+    target.mkdir()
+    np.save(target / "trn_int2name.npy", np.array([[name.encode()] for name in words]))
+    np.save(target / "trn_label.npy", np.array(codes))
+    content = {"video": list(words)}, {"video": codes}, {}, {}, ["video"], []
+    (folder / "labels.pkl").write_bytes(pickle.dumps(content))
+    lines = [f"{name},{word},0.5,train" for name, word in words.items()]
+    table = "\n".join(["name,emotion,valence,split", *lines])
+    (folder / "labels.csv").write_text(table, encoding="utf-8")
+    return {
+        "MERTools": folder / "labels.npz",
+        "MMIN": target,
+        "GCNet": folder / "labels.pkl",
+        "table": folder / "labels.csv",
+    }

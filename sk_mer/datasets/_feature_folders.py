@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from tokenize import TokenError  # of numpy's reader of headers
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,8 @@ __all__ = ["load_feature_folders"]
 
 _SPLITS = {"trn": "train", "val": "valid", "tst": "test"}
 _NAMES = ("name", "file", "utterance", "id")
+# Emotions that numbers may stand for, and bytes of a name on any disk, less the ending.
+_MOST_EMOTIONS, _LONGEST_NAME = 1000, 250
 _GROUPS = ("group", "video", "dialogue", "session", "speaker")
 
 
@@ -142,7 +145,7 @@ def _mertools(path: Path) -> list[_Row]:
             split = entry.filename.removesuffix(".npy").removesuffix("_corpus")
             for name, about in _pickled(archive, entry, path).items():
                 valence = about.get("val")
-                number = np.nan if valence in (None, "") else float(valence)
+                number = np.nan if valence in (None, "") else _number(float, valence)
                 known = about.get("emo")
                 emotion = None if known in (None, "") else known
                 rows.append(_Row(_SPLITS.get(split, split), str(name), emotion, number))
@@ -153,8 +156,11 @@ def _pickled(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> An
     """The dictionary that an array of one object holds, by the reader that runs nothing."""
     data = archive.read(entry)
     stream = io.BytesIO(data)
-    np.lib.format.read_magic(stream)
-    _, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    try:
+        np.lib.format.read_magic(stream)
+        _, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    except (ValueError, TokenError) as error:
+        raise Fault(f"{entry.filename!r} is no array") from error
     if not dtype.hasobject:
         raise Fault(f"{entry.filename!r} holds numbers; expected utterances by name")
     with tempfile.TemporaryDirectory(prefix="sk_mer_") as folder:
@@ -179,7 +185,7 @@ def _mmin(folder: Path) -> list[_Row]:
             raise Fault(f"{labels.name} has {len(known)} rows for {len(listed)} names")
         for name, label in zip(listed, known, strict=True):
             text = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
-            rows.append(_Row(split, text, label if label.ndim else int(label)))
+            rows.append(_Row(split, text, label if label.ndim else _number(int, label)))
     if not rows:
         raise Fault(
             "it has no trn_label.npy with trn_int2name.npy, nor others of their kind; give "
@@ -193,7 +199,7 @@ def _array(path: Path) -> NDArray[Any]:
     refuse_special_file(path)
     try:
         return np.array(np.lib.format.open_memmap(path, mode="r"))
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, TokenError) as error:
         raise Fault(f"{path.name} is no whole array of numbers or text") from error
 
 
@@ -210,14 +216,17 @@ def _gcnet(path: Path) -> list[_Row]:
                 f"{video!r} has {len(labels[video])} labels for {len(listed)} names"
             )
         rows += [
-            _Row(split, str(name), int(label), np.nan, str(video))
+            _Row(split, str(name), _number(int, label), np.nan, str(video))
             for name, label in zip(listed, np.asarray(labels[video]).tolist(), strict=True)
         ]
     return rows
 
 
 def _table(path: Path) -> list[_Row]:
-    table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
+    try:
+        table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
+    except ValueError as error:
+        raise Fault("it is no table of text with the names of columns above") from error
     lower = {str(column).lower(): column for column in table.columns}
     key = next((lower[name] for name in _NAMES if name in lower), None)
     if key is None:
@@ -233,13 +242,14 @@ def _table(path: Path) -> list[_Row]:
     columns = [column for column in table.columns if column not in used]
     rows = []
     for _, line in table.iterrows():
-        emotions = line[columns].to_numpy(float) if word is None else line[word]
+        told = line[columns] if word is None else line[word]
+        emotions = [_number(float, value) for value in told] if word is None else told
         rows.append(
             _Row(
                 "train" if split is None else _SPLITS.get(line[split], str(line[split])),
                 str(line[key]),
                 None if word is not None and pd.isna(line[word]) else emotions,
-                np.nan if valence is None else float(line[valence]),
+                np.nan if valence is None else _number(float, line[valence]),
                 "" if group is None else str(line[group]),
             )
         )
@@ -249,6 +259,14 @@ def _table(path: Path) -> list[_Row]:
             for row in rows
         ]
     return rows
+
+
+def _number(kind: Callable[[Any], Any], value: Any) -> Any:
+    """A value that is told as a number."""
+    try:
+        return kind(value)
+    except (TypeError, ValueError, OverflowError):
+        raise Fault(f"it has {value!r:.60} where a number is expected") from None
 
 
 def _emotions(
@@ -269,7 +287,9 @@ def _emotions(
         names = sorted(set(known)) if label_names is None else list(label_names)
         codes = known
     else:
-        codes = [int(value) for value in known]
+        codes = [_number(int, value) for value in known]
+        if min(codes) < 0 or max(codes) >= _MOST_EMOTIONS:
+            raise Fault(f"its emotions have numbers from {min(codes)} to {max(codes)}")
         names = _named(label_names, max(codes) + 1)
         codes = [names[code] for code in codes]
     strange = sorted(set(codes) - set(names))
@@ -300,8 +320,7 @@ def _sequences(path: Path, rows: Sequence[_Row]) -> list[NDArray[Any] | None]:
     with ExitStack() as stack, faults_of(path):
         file = None if path.is_dir() else stack.enter_context(open_hdf5(path))
         for row in rows:
-            if "/" in row.name or "\\" in row.name or row.name in ("", ".", ".."):
-                raise Fault(f"{row.name!r} is no name of a file")
+            _check_name(row.name)
             if file is not None:
                 values = whole_dataset(file, row.name, path) if row.name in file else None
             else:
@@ -311,6 +330,12 @@ def _sequences(path: Path, rows: Sequence[_Row]) -> list[NDArray[Any] | None]:
         if all(values is None for values in found):
             raise Fault(f"it has no utterance of the labels, such as {rows[0].name!r}")
     return found
+
+
+def _check_name(name: str) -> None:
+    fits = name.isprintable() and len(name.encode()) <= _LONGEST_NAME
+    if not fits or "/" in name or "\\" in name or name in ("", ".", ".."):
+        raise Fault(f"{name!r:.60} is no name of a file")
 
 
 def _frames(values: NDArray[Any], name: str) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ __all__ = ["MAX_EXPANSION", "entry_offset", "open_zip"]
 
 # Compressed zeros of padding shrink a lot; more than this is meant to fill a memory.
 MAX_EXPANSION = 50
+# What an entry that is not what the archive says leads to; encrypted ones are the last.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
@@ -39,10 +42,8 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     """
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
-        raise ValueError(
-            f"{path.name} is damaged ({error}); fetch it again or unpack it anew."
-        ) from error
+    except (*_DAMAGED, ValueError) as error:
+        raise _damage(path, error) from error
     with archive:
         total = sum(entry.file_size for entry in archive.infolist())
         if total > MAX_EXPANSION * path.stat().st_size:
@@ -50,7 +51,16 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
                 f"{path.name} was refused: it declares {total} bytes of content in "
                 f"{path.stat().st_size} bytes of file."
             )
-        yield archive
+        try:
+            yield archive
+        except _DAMAGED as error:
+            raise _damage(path, error) from error
+
+
+def _damage(path: Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"{path.name} is damaged ({error}); fetch it again or unpack it anew."
+    )
 
 
 def entry_offset(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> int:

@@ -196,3 +196,65 @@ def test_what_is_refused(tmp_path, folders, capsys):
         load_feature_folders(tmp_path / "gone.npz", folders)
     with pytest.raises(TypeError, match="expected a folder for each modality"):
         load_feature_folders(fine, str(folders["audio"]))
+
+
+# Damaged files.
+
+
+def damaged_header(path):
+    """An array whose header is a bracket that is never closed."""
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"{'descr'", b"[{'desc'"))
+
+
+def without_local_header(path):
+    """An archive whose list of entries is right, and their places are not."""
+    path.write_bytes(b"\0\0\0\0" + path.read_bytes()[4:])
+
+
+def npz(folder, emotion="happy", valence=0.0, name="clip_0"):
+    return mertools(folder / "a.npz", [("train", name, emotion, valence)])
+
+
+def csv(folder, text):
+    (folder / "a.csv").write_bytes(text)
+    return folder / "a.csv"
+
+
+def fold(folder, codes):
+    np.save(folder / "trn_int2name.npy", np.array([[n.encode()] for n in NAMES]))
+    np.save(folder / "trn_label.npy", np.array(codes))
+    return folder
+
+
+DAMAGED = {
+    "a hole in the archive": (npz, without_local_header, "is damaged"),
+    "a valence of words": (lambda d: npz(d, valence="low"), None, "has 'low' where a number"),
+    "a name of two lines": (lambda d: npz(d, name="a\nb"), None, r"'a\\nb' is no name of"),
+    "a name without end": (lambda d: npz(d, name="a" * 300), None, "is no name of a file"),
+    "no text": (lambda d: csv(d, b"\xff\xfe\xff"), None, "is no table of text"),
+    "nothing": (lambda d: csv(d, b""), None, "is no table of text"),
+    "lines of two lengths": (lambda d: csv(d, b"name\na,b\na,b,c,d"), None, "no table"),
+    "a word among columns": (lambda d: csv(d, b"name,sad\nx,yes"), None, "has 'yes' where"),
+    "a number of no emotion": (lambda d: fold(d, [0, 1, 2, 3, 4, 10**12]), None, "from 0 to"),
+    "one below 0": (lambda d: fold(d, [0, 1, 2, 3, 4, -1]), None, "from -1 to 4"),
+    "one that is none": (lambda d: fold(d, [0, 1, 2, 3, 4, np.nan]), None, r"has .*nan"),
+    "a header": (
+        lambda d: fold(d, range(6)),
+        lambda d: damaged_header(d / "trn_label.npy"),
+        "trn_label.npy is no whole array",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_one_sentence_about_a_damaged_file(tmp_path, folders, name):
+    write, damage, message = DAMAGED[name]
+    path = write(tmp_path)
+    if damage is not None:
+        damage(path)
+    with pytest.raises(ValueError, match=message) as error:
+        load_feature_folders(path, folders)
+    places = (path.name, folders["audio"].name)
+    assert str(error.value).startswith(places)
+    assert "\n" not in str(error.value)
