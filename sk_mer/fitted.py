@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import copy
-import os
 from abc import abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 from skorch.utils import to_tensor
 from torch import nn
 
@@ -22,8 +19,7 @@ from .batching import MultimodalDataset
 from .module_spec import ModuleSpec
 from .multimodal.array import MultimodalArray
 from .padding import rows_by_length
-from .persistence import model_file
-from .persistence.hub_files import HubMixin
+from .persistence.hub_files import ModelFileMixin
 from .predictor import MultimodalPredictor
 
 __all__ = ["FittedNet"]
@@ -44,7 +40,7 @@ def _states_of(module: nn.Module) -> Any:
     return headless
 
 
-class FittedNet(HubMixin, MultimodalPredictor):
+class FittedNet(ModelFileMixin, MultimodalPredictor):
     """The half of an estimator that needs no training data."""
 
     # Whether batches are whole groups in their order, such as the utterances of a video.
@@ -182,62 +178,3 @@ class FittedNet(HubMixin, MultimodalPredictor):
         ndarray of shape (n, n_states)
         """
         return self.fit(X, y, **fit_params).transform(X)  # type: ignore[attr-defined]
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted estimator to one file that holds no code.
-
-        The file is in safetensors format: weights as tensors, parameters and fitted
-        attributes as JSON. Training data are not in it. Callbacks, ``net_params``
-        that say which code runs and gensim ``KeyedVectors`` are left out, with a
-        warning.
-
-        Parameters
-        ----------
-        path : path
-            Where to write.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If parameters or attributes were changed after `fit` so that :meth:`load`
-            would refuse them; nothing is written then.
-        """
-        check_is_fitted(self)
-        model_file.save_estimator(self, Path(path))
-
-    @classmethod
-    def load(
-        cls: type[Self], path: str | os.PathLike[str], *, label_vectors: Any = None
-    ) -> Self:
-        """Read an estimator that :meth:`save` wrote; runs no code from the file.
-
-        Parameters
-        ----------
-        path : path
-            A file written by :meth:`save`.
-        label_vectors : object, optional
-            Source of vectors for new labels, instead of the one that was saved. A path
-            that the file names is never opened.
-
-        Returns
-        -------
-        estimator
-            Fitted.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no file.
-        ValueError
-            If the file is damaged, from elsewhere, or of another class.
-
-        Warns
-        -----
-        UserWarning
-            Of what was in the file and is left out, such as the path of a source of
-            label vectors.
-        """
-        known = {cls.__name__: cls}
-        return model_file.load_estimator(Path(path), known, label_vectors)  # type: ignore[no-any-return]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -15,13 +13,12 @@ from sklearn.model_selection import check_cv
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from .._label_columns import checked_weights, refuse_other_order
 from .._shared_docs import fill_shared_docs
 from ..multimodal._duplicates import duplicate_groups
 from ..multimodal.array import MultimodalArray
-from ..persistence.hub_files import HubMixin
+from ..persistence.hub_files import ModelFileMixin
 from ..predictor import MultimodalPredictor
 from ..preprocessing import MultimodalScaler, SegmentStatistics
 from ..targets import Targets
@@ -50,7 +47,7 @@ class LinearData:
     n_empty: int
 
 
-class PooledLinearBase(HubMixin, MultimodalPredictor):
+class PooledLinearBase(ModelFileMixin, MultimodalPredictor):
     """Utterances as scaled statistics, and penalties chosen on held-out rows."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -74,58 +71,6 @@ class PooledLinearBase(HubMixin, MultimodalPredictor):
         tags.input_tags.three_d_array = True
         tags.input_tags.allow_nan = self.handle_nonfinite == "zero"
         return tags
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted estimator to one file that holds no code.
-
-        Parameters
-        ----------
-        path : path
-            Where to write.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If parameters or attributes were changed after `fit` so that :meth:`load`
-            would refuse them; nothing is written then.
-        """
-        from ..persistence.model_file import save_estimator
-
-        check_is_fitted(self)
-        save_estimator(self, Path(path))
-
-    @classmethod
-    def load(
-        cls: type[Self], path: str | os.PathLike[str], *, label_vectors: Any = None
-    ) -> Self:
-        """Read an estimator that :meth:`save` wrote; runs no code from the file.
-
-        Parameters
-        ----------
-        path : path
-            A file written by :meth:`save`.
-        label_vectors : object, optional
-            Source of vectors for new labels, instead of the one that was saved. A path
-            that the file names is never opened.
-
-        Returns
-        -------
-        estimator
-            Fitted.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no file.
-        ValueError
-            If the file is damaged, from elsewhere, or of another class.
-        """
-        from ..persistence.model_file import load_estimator
-
-        known = {cls.__name__: cls}
-        return load_estimator(Path(path), known, label_vectors)  # type: ignore[no-any-return]
 
     def _read(
         self,

@@ -1,4 +1,4 @@
-"""Fitted models on a model hub: one file without code, and a card beside it."""
+"""Fitted models in one file without code; on a hub with a card beside it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sklearn.utils.validation import check_is_fitted
 
 from .._hub import fetched, hub_package, token_in
 from .._model_card import model_card, scores_beside_trivial
 
-__all__ = ["HubMixin", "fetch_model", "push_model"]
+__all__ = ["ModelFileMixin", "fetch_model", "push_model"]
 
+Self = TypeVar("Self", bound="ModelFileMixin")
 _FILE, _CARD = "model.safetensors", "README.md"
 
 
@@ -118,11 +119,71 @@ def fetch_model(
     return folder / _FILE
 
 
-class HubMixin:
-    """Sending and fetching fitted models."""
+class ModelFileMixin:
+    """Fitted models in files, sent and fetched."""
 
-    save: Callable[..., Any]
-    load: Callable[..., Any]
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to one file that holds no code.
+
+        The file is in safetensors format: weights as tensors, parameters and fitted
+        attributes as JSON. Training data are not in it. Callbacks, ``net_params``
+        that say which code runs and gensim ``KeyedVectors`` are left out, with a
+        warning.
+
+        Parameters
+        ----------
+        path : path
+            Where to write.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If parameters or attributes were changed after `fit` so that :meth:`load`
+            would refuse them; nothing is written then.
+        """
+        from .model_file import save_estimator  # which needs torch
+
+        check_is_fitted(self)
+        save_estimator(self, Path(path))
+
+    @classmethod
+    def load(
+        cls: type[Self], path: str | os.PathLike[str], *, label_vectors: Any = None
+    ) -> Self:
+        """Read an estimator that :meth:`save` wrote; runs no code from the file.
+
+        Parameters
+        ----------
+        path : path
+            A file written by :meth:`save`.
+        label_vectors : object, optional
+            Source of vectors for new labels, instead of the one that was saved. A path
+            that the file names is never opened.
+
+        Returns
+        -------
+        estimator
+            Fitted.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no file.
+        ValueError
+            If the file is damaged, from elsewhere, or of another class.
+
+        Warns
+        -----
+        UserWarning
+            Of what was in the file and is left out, such as the path of a source of
+            label vectors.
+        """
+        from .model_file import load_estimator
+
+        known = {cls.__name__: cls}
+        return load_estimator(Path(path), known, label_vectors)  # type: ignore[no-any-return]
 
     def push_to_hub(
         self,
