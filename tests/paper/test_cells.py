@@ -159,6 +159,14 @@ def test_published_settings_are_those_of_the_corpus(corpus):
     assert made["iemocap"].pos_weight == "balanced"
 
 
+def test_the_lexical_score_reads_words_alone(corpus):
+    """Where there are none its own sentence says so."""
+    without = replace(corpus, X=corpus.X.drop("text"))
+    for some in (corpus, without):
+        assert systems.build("lexical", some, Settings()).modalities == ["text"]
+    assert systems.build("eszsl", without, Settings()).modalities == ["audio", "vision"]
+
+
 def test_few_rows_of_each_part_and_labels_that_are_shown(corpus):
     few = limited(corpus, 10)
     assert [(few.split == part).sum() for part in ("train", "valid", "test")] == [10, 5, 10]
