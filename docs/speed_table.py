@@ -46,8 +46,9 @@ def rows_of_systems(source: Path) -> list[list[str]]:
 def write(source: Path, path: Path, of_systems: bool = False) -> None:
     """One of the tables as CSV, for the page of speed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    table = [SYSTEMS_HEADER, *rows_of_systems(source)]
-    if not of_systems:
+    if of_systems:
+        table = [SYSTEMS_HEADER, *rows_of_systems(source)]
+    else:
         table = [HEADER, *rows(source)]
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(table)
