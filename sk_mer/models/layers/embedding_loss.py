@@ -217,8 +217,6 @@ class SharedSpaceLoss(nn.Module):
         self.margin = margin
         self.overlap = overlap
 
-    # No total_weight: rows of a batch are compared with each other.
-
     def forward(
         self,
         outputs: Tensor | tuple[Tensor, Mapping[str, Branch]],
@@ -264,6 +262,11 @@ class SharedSpaceLoss(nn.Module):
         for _, embedded, present in others:
             weights = rows * main[2], rows * present
             yield crossmodal_loss(main[1], embedded, pairs, weights, *how)
+
+    # Not left out: where there is one, steps are computed on one core, and small ones as
+    # these are faster so than on torch's threads, which wait for each other.
+    def total_weight(self, y: Tensor, sample_weight: Tensor | None = None) -> None:
+        """None: rows of a batch are compared with each other, so that it stays whole."""
 
 
 def _masked(y: Tensor, present: Tensor) -> Tensor:
