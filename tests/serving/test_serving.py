@@ -65,7 +65,7 @@ def test_other_encoders(emotions, tmp_path, encoder, pooling, padding):
         encoder=encoder,
         pooling=pooling,
         padding=padding,
-        bidirectional=padding == "mask",
+        bidirectional=padding == "mask" or encoder == "statistics",
         **{**SMALL, "num_layers": 2, "max_epochs": 2},
     )
     if padding == "mask":  # scaled padding is not 0
