@@ -75,7 +75,7 @@ def latency(folder: Path) -> list[dict[str, Any]]:
 
         return call
 
-    feed = small._feed(inputs)
+    feed = small._feed(one)
     calls = {
         "literal module": run(literal, sequences, lengths),
         "module": run(module, **inputs),

@@ -184,7 +184,10 @@ class OnnxEmotionPredictor(EmotionPredictor):
         return np.concatenate([self._batch(X[i : i + _BATCH_ROWS]) for i in starts])
 
     def _batch(self, X: MultimodalArray) -> NDArray[np.float32]:
-        """Logits of a few utterances; a modality that is absent has length 0."""
+        return self._answers(self._feed(X), len(X))
+
+    def _feed(self, X: MultimodalArray) -> dict[str, NDArray[Any]]:
+        """What the graph reads of a few utterances; an absent modality has length 0."""
         n = len(X)
         feed: dict[str, NDArray[Any]] = {LABEL_ROWS: self._rows}
         for name, n_features in self.n_features_.items():
@@ -199,7 +202,7 @@ class OnnxEmotionPredictor(EmotionPredictor):
                     feed[name] = np.where(np.isfinite(feed[name]), feed[name], mean)
                 if self.handle_nonfinite == "zero":
                     np.nan_to_num(feed[name], copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-        return self._answers(feed, n)
+        return feed
 
 
 @contextmanager
